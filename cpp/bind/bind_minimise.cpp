@@ -1,0 +1,147 @@
+// One function: a nonlinear solve from Python's point of view. Returns plain data; the Python layer dresses it.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "bind/bind_options.hpp"
+#include "bind/callback.hpp"
+#include "marquardt/problem/difference.hpp"
+#include "marquardt/solve/minimise.hpp"
+#include "marquardt/step/coleman_li.hpp"
+
+namespace marquardt::bind {
+namespace {
+
+struct Request {
+  py::object fun, jac;
+  py::tuple args;
+  bool vectorized, ravel;
+  Vector x0;
+  Box box;
+  std::string method, subproblem;
+  Vector scale;
+  Options options;
+  py::object observe;
+};
+
+SubproblemKind subproblem_kind(const std::string& name) {
+  if (name == "cholesky") return SubproblemKind::cholesky;
+  if (name == "qr") return SubproblemKind::qr;
+  if (name == "svd") return SubproblemKind::svd;
+  throw py::value_error("unknown subproblem '" + name + "': 'cholesky', 'qr' or 'svd'");
+}
+
+// jac: a callable, True for (r, J) together, or the name of a difference scheme.
+std::unique_ptr<Residual> make_residual(const Request& request, PyFunction& function) {
+  if (py::isinstance<py::str>(request.jac)) {
+    const auto name = request.jac.cast<std::string>();
+    const Scheme scheme = name == "2-point"   ? Scheme::two_point
+                          : name == "3-point" ? Scheme::three_point
+                                              : Scheme::complex_step;
+    return std::make_unique<Differenced>(function, scheme, request.box, request.vectorized);
+  }
+  const bool together = py::isinstance<py::bool_>(request.jac);
+  return std::make_unique<PyResidual>(function, together ? py::none() : request.jac, request.args, together);
+}
+
+std::unique_ptr<Step> make_step(const Request& request) {
+  const SubproblemKind kind = subproblem_kind(request.subproblem);
+  if (request.method == "levenberg_marquardt") {
+    return make_levenberg_marquardt(request.options, request.box, kind, request.scale);
+  }
+  if (request.method == "trust_region") return make_trust_region(request.options, request.box, kind, request.scale);
+  throw py::value_error("unknown method '" + request.method + "': 'levenberg_marquardt' or 'trust_region'");
+}
+
+py::array history_array(const History& history) {
+  py::array_t<Record> records(static_cast<py::ssize_t>(history.records.size()));
+  std::copy(history.records.begin(), history.records.end(), records.mutable_data());
+  return records;
+}
+
+py::dict report(const Minimiser& minimiser, const Problem& problem, Status status) {
+  const Point& here = minimiser.best();
+  const Counts counts = problem.counts();
+  py::dict d;
+  d["status"] = static_cast<int>(status);
+  d["x"] = here.x;
+  d["residuals"] = here.r;
+  d["cost"] = here.cost;
+  if (minimiser.linearised()) {
+    d["jacobian"] = here.J;
+    d["grad"] = here.g();
+    d["optimality"] = minimiser.step().optimality();
+    d["control"] = minimiser.step().control();
+    d["rank"] = minimiser.step().rank();
+    d["active_mask"] = minimiser.active();
+  }
+  d["nfev"] = counts.nfev;
+  d["njev"] = counts.njev;
+  d["nfev_differences"] = counts.differences;
+  d["nit"] = minimiser.iterations();
+  d["history"] = history_array(minimiser.history());
+  d["iterates"] = minimiser.history().iterates;
+  return d;
+}
+
+// Returns (report, None), or (report of the best point so far, the exception that ended the solve).
+py::tuple solve(const Request& request) {
+  PyFunction function(request.fun, request.args, request.vectorized, request.ravel);
+  const std::unique_ptr<Residual> residual = make_residual(request, function);
+  PyObserver observer(request.observe);
+  const Form form = make_subproblem(subproblem_kind(request.subproblem))->wants();
+  Problem problem(*residual, request.x0.size(), form, observer);
+  const std::unique_ptr<Step> step = make_step(request);
+  Minimiser minimiser(problem, *step, observer, request.options, request.box);
+  try {
+    const Status status = minimiser.run(request.x0);
+    return py::make_tuple(report(minimiser, problem, status), py::none());
+  } catch (py::error_already_set& error) {
+    const py::object exception = error.value();
+    if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
+    return py::make_tuple(report(minimiser, problem, Status::interrupted), exception);
+  }
+}
+
+}  // namespace
+
+void bind_minimise(py::module_& m) {
+  PYBIND11_NUMPY_DTYPE(Record, iteration, nfev, njev, cost, optimality, grad_norm, control, step_norm, actual,
+                       predicted, ratio, accepted);
+  py::class_<Record>(m, "Record", py::module_local(), "One pass of the loop: where it started, and its trial.")
+      .def_readonly("iteration", &Record::iteration)
+      .def_readonly("nfev", &Record::nfev)
+      .def_readonly("njev", &Record::njev)
+      .def_readonly("cost", &Record::cost)
+      .def_readonly("optimality", &Record::optimality)
+      .def_readonly("grad_norm", &Record::grad_norm)
+      .def_readonly("control", &Record::control)
+      .def_readonly("step_norm", &Record::step_norm)
+      .def_readonly("actual", &Record::actual)
+      .def_readonly("predicted", &Record::predicted)
+      .def_readonly("ratio", &Record::ratio)
+      .def_readonly("accepted", &Record::accepted);
+  m.def(
+      "minimise",
+      [](py::object fun, py::object jac, py::tuple args, bool vectorized, bool ravel, const Vector& x0,
+         const Vector& lower, const Vector& upper, const std::string& method, const std::string& subproblem,
+         const Vector& scale, const py::dict& options, py::object observe) {
+        return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, x0, Box{lower, upper}, method,
+                      subproblem, scale, read_options(options), std::move(observe)});
+      },
+      py::arg("fun"), py::arg("jac"), py::arg("args"), py::arg("vectorized"), py::arg("ravel"), py::arg("x0"),
+      py::arg("lower"), py::arg("upper"), py::arg("method"), py::arg("subproblem"), py::arg("scale"),
+      py::arg("options"), py::arg("observe"),
+      "Minimises 1/2 ||fun(x)||^2 in a box. Returns (report, exception or None). Arguments are taken as checked.");
+  m.def(
+      "coleman_li_scaling",
+      [](const Vector& x, const Vector& g, const Vector& lower, const Vector& upper) {
+        Vector v, dv;
+        coleman_li::scaling(x, g, Box{lower, upper}, v, dv);
+        return v;
+      },
+      py::arg("x"), py::arg("g"), py::arg("lower"), py::arg("upper"),
+      "Distance to the wall that the descent direction points at, 1 where there is none.");
+}
+
+}  // namespace marquardt::bind

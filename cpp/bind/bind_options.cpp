@@ -1,0 +1,70 @@
+// Options from and to Python, all through the one list of fields.
+#include "bind/bind_options.hpp"
+
+#include <string>
+
+namespace marquardt::bind {
+namespace {
+
+// A number for a member of type T; what does not fit is refused by name, as a TypeError.
+template <class T>
+T read(const Field& field, const py::handle& value) {
+  try {
+    return value.cast<T>();
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(field.name) + " must be " +
+                         (std::is_same_v<T, double>        ? "a number"
+                          : std::is_same_v<T, bool>        ? "True or False"
+                          : std::is_same_v<T, std::string> ? "a string"
+                                                           : "an integer") +
+                         ", got " + std::string(py::repr(value)));
+  }
+}
+
+void set(Options& options, const Field& field, const py::handle& value) {
+  std::visit(
+      [&](auto place) {
+        using T = std::remove_reference_t<decltype(options.*place)>;
+        options.*place = read<T>(field, value);
+      },
+      field.place);
+}
+
+}  // namespace
+
+Options read_options(const py::dict& given) {
+  Options options;
+  for (const auto& [key, value] : given) {
+    const auto name = key.cast<std::string>();
+    bool known = false;
+    for (const Field& field : fields()) {
+      if (name == field.name) {
+        set(options, field, value);
+        known = true;
+      }
+    }
+    if (!known) throw py::value_error("unknown option '" + name + "'");
+  }
+  options.check();
+  return options;
+}
+
+void bind_options(py::module_& m) {
+  m.def(
+      "option_fields",
+      [] {
+        const Options defaults;
+        py::list rows;
+        for (const Field& field : fields()) {
+          const py::object value = std::visit([&](auto place) { return py::cast(defaults.*place); }, field.place);
+          rows.append(py::make_tuple(field.name, value, field.meaning));
+        }
+        return rows;
+      },
+      "Every option of a solve: (name, default, meaning).");
+  m.def(
+      "check_options", [](const py::dict& given) { read_options(given); }, py::arg("options"),
+      "Raises ValueError or TypeError naming the option, its value and the rule.");
+}
+
+}  // namespace marquardt::bind

@@ -1,0 +1,231 @@
+#include "bind/callback.hpp"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace marquardt::bind {
+namespace {
+
+// Letting the lock go costs 40 ns alone, but about 5 ms when another Python thread is busy. It pays around arithmetic of
+// some 2 ms, which is 1e7 operations on one core.
+constexpr double worth_releasing = 1e7;
+
+std::string shape_of(const py::array& a) { return py::str(py::tuple(a.attr("shape"))); }
+
+// Any real array, any layout; lists, scalars and arrays of other libraries included.
+py::array real_array(const py::object& returned, const char* who) {
+  py::array a = py::array::ensure(returned);
+  if (!a) {
+    PyErr_Clear();
+    throw py::type_error(std::string(who) + " must return an array of numbers, got " +
+                         std::string(py::str(py::type::of(returned).attr("__name__"))));
+  }
+  const char kind = a.dtype().kind();
+  if (kind == 'f' || kind == 'i' || kind == 'u' || kind == 'b') return a;
+  if (kind == 'O') return py::array(a.attr("astype")("float64"));  // raises its own clear error
+  throw py::type_error(std::string(who) + " must return real numbers, got dtype " +
+                       std::string(py::str(a.dtype())));
+}
+
+// float64 in native order whose strides are whole elements; anything else is converted.
+py::array as_double(py::array a) {
+  bool whole = py::isinstance<py::array_t<double>>(a);
+  for (py::ssize_t k = 0; whole && k < a.ndim(); ++k) whole = a.strides(k) % py::ssize_t{sizeof(double)} == 0;
+  if (whole && (a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) return a;
+  return py::array_t<double, py::array::c_style | py::array::forcecast>(a);
+}
+
+// Copies a real array of at most two dimensions into `out` (already sized), reading strides as they are.
+template <class Derived>
+void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Index col_stride,
+               Eigen::PlainObjectBase<Derived>& out) {
+  using Scalar = typename Derived::Scalar;
+  using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
+  const Index size = static_cast<Index>(sizeof(Scalar));
+  using View = Eigen::Map<const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Strides>;
+  out = View(static_cast<const Scalar*>(a.data()), rows, cols, Strides(col_stride / size, row_stride / size));
+}
+
+template <class Scalar>
+py::array_t<Scalar> points_as_rows(const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>& X) {
+  py::array_t<Scalar> rows({X.cols(), X.rows()});  // a column-major n x k is a row-major k x n
+  std::memcpy(rows.mutable_data(), X.data(), sizeof(Scalar) * static_cast<std::size_t>(X.size()));
+  return rows;
+}
+
+void require_stack(const py::array& a, Index points, Index m) {
+  if (a.ndim() != 2 || a.shape(0) != points || (m >= 0 && a.shape(1) != m)) {
+    throw py::value_error("vectorized fun must return shape (" + std::to_string(points) + ", " +
+                          (m >= 0 ? std::to_string(m) : std::string("m")) + ") for " + std::to_string(points) +
+                          " stacked points, got shape " + shape_of(a));
+  }
+}
+
+}  // namespace
+
+// ---- Callable -------------------------------------------------------------------------------------------------------
+
+Callable::Callable(py::object function, const py::tuple& args) : function_(std::move(function)) {
+  for (const auto& arg : args) args_.push_back(py::reinterpret_borrow<py::object>(arg));
+  stack_.resize(args_.size() + 2);  // one place before the arguments for the callee's use, one for x
+}
+
+py::object Callable::operator()(const Vector& x) {
+#ifdef Py_GIL_DISABLED
+  const bool mine = false;  // a reference count proves nothing without the lock
+#else
+  const bool mine = x_.size() == x.size() && Py_REFCNT(x_.ptr()) == 1;
+#endif
+  if (!mine) x_ = py::array_t<double>(x.size());
+  std::memcpy(x_.mutable_data(), x.data(), sizeof(double) * static_cast<std::size_t>(x.size()));
+  stack_[1] = x_.ptr();
+  for (std::size_t i = 0; i < args_.size(); ++i) stack_[i + 2] = args_[i].ptr();
+  PyObject* returned = PyObject_Vectorcall(function_.ptr(), stack_.data() + 1,
+                                           (args_.size() + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (!returned) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(returned);
+}
+
+py::object Callable::operator()(py::object x) {
+  std::vector<PyObject*> stack{nullptr, x.ptr()};
+  for (const py::object& arg : args_) stack.push_back(arg.ptr());
+  PyObject* returned = PyObject_Vectorcall(function_.ptr(), stack.data() + 1,
+                                           (args_.size() + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (!returned) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(returned);
+}
+
+// ---- PyFunction -----------------------------------------------------------------------------------------------------
+
+PyFunction::PyFunction(py::object fun, const py::tuple& args, bool vectorized, bool ravel)
+    : fun_(std::move(fun), args), vectorized_(vectorized), ravel_(ravel) {}
+
+void PyFunction::value(const Vector& x, Vector& r) { read_residuals(fun_(x), r); }
+
+void PyFunction::read_residuals(const py::object& returned, Vector& r) {
+  py::array a = real_array(returned, "fun");
+  if (ravel_ && a.ndim() != 1) a = py::array(a.attr("ravel")());
+  if (a.ndim() > 1) {
+    throw py::value_error("fun must return a one-dimensional array of residuals, got shape " + shape_of(a));
+  }
+  const Index m = a.ndim() == 0 ? 1 : a.shape(0);
+  if (m == 0) throw py::value_error("fun must return at least one residual, got shape " + shape_of(a));
+  if (m_ >= 0 && m != m_) {
+    throw py::value_error("fun must return " + std::to_string(m_) + " residuals as at first, got shape " + shape_of(a));
+  }
+  m_ = m;
+  r.resize(m);
+  a = as_double(std::move(a));
+  copy_real(a, m, 1, a.ndim() == 0 ? 0 : a.strides(0), 0, r);
+}
+
+void PyFunction::values(const Matrix& X, Matrix& R) {
+  if (!vectorized_) {
+    Vector r;
+    for (Index k = 0; k < X.cols(); ++k) {
+      value(X.col(k), r);
+      if (k == 0) R.resize(r.size(), X.cols());
+      R.col(k) = r;
+    }
+    return;
+  }
+  py::array a = real_array(fun_(py::object(points_as_rows<double>(X))), "fun");
+  require_stack(a, X.cols(), m_);
+  a = as_double(std::move(a));
+  R.resize(a.shape(1), X.cols());
+  copy_real(a, a.shape(1), X.cols(), a.strides(1), a.strides(0), R);
+}
+
+void PyFunction::values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) {
+  const auto complex_array = [&](const py::object& returned) {
+    const auto a = py::array_t<std::complex<double>>::ensure(returned);
+    if (!a) throw py::error_already_set();
+    return a;
+  };
+  if (vectorized_) {
+    const py::array a = complex_array(fun_(py::object(points_as_rows<std::complex<double>>(X))));
+    require_stack(a, X.cols(), m_);
+    R.resize(a.shape(1), X.cols());
+    copy_real(a, a.shape(1), X.cols(), a.strides(1), a.strides(0), R);
+    return;
+  }
+  R.resize(m_, X.cols());
+  Eigen::VectorXcd r;
+  for (Index k = 0; k < X.cols(); ++k) {
+    py::array_t<std::complex<double>> x(X.rows());
+    std::memcpy(x.mutable_data(), X.col(k).data(), sizeof(std::complex<double>) * static_cast<std::size_t>(X.rows()));
+    const py::array a = complex_array(fun_(py::object(x)).attr("reshape")(-1));
+    if (a.shape(0) != m_) {
+      throw py::value_error("fun must return " + std::to_string(m_) + " residuals for complex x too, got shape " +
+                            shape_of(a));
+    }
+    r.resize(m_);
+    copy_real(a, m_, 1, a.strides(0), 0, r);
+    R.col(k) = r;
+  }
+}
+
+// ---- PyResidual -----------------------------------------------------------------------------------------------------
+
+PyResidual::PyResidual(PyFunction& function, py::object jac, const py::tuple& args, bool together)
+    : function_(function), jac_(std::move(jac), args), together_(together) {}
+
+void PyResidual::value(const Vector& x, Vector& r) {
+  if (!together_) {
+    function_.value(x, r);
+    return;
+  }
+  const py::object returned = function_.call(x);
+  if (!py::isinstance<py::tuple>(returned) || py::len(returned) != 2) {
+    throw py::type_error("with jac=True fun must return a tuple (residuals, Jacobian), got " +
+                         std::string(py::str(py::type::of(returned).attr("__name__"))));
+  }
+  const auto pair = py::reinterpret_borrow<py::tuple>(returned);
+  function_.read_residuals(pair[0], r);
+  J_ = pair[1];
+  x_ = x;
+}
+
+void PyResidual::jacobian(const Vector& x, const Vector& r, Matrix& J) {
+  if (together_ && x_ != x) {
+    Vector again;
+    value(x, again);
+  }
+  py::array a = real_array(together_ ? J_ : jac_(x), "jac");
+  const Index m = r.size(), n = x.size();
+  a = as_double(std::move(a));
+  J.resize(m, n);
+  if (a.ndim() == 2 && a.shape(0) == m && a.shape(1) == n) {
+    copy_real(a, m, n, a.strides(0), a.strides(1), J);
+  } else if (a.ndim() <= 1 && (m == 1 || n == 1) && a.size() == m * n) {  // a single row or column may be flat
+    const Index stride = a.ndim() == 1 ? a.strides(0) : 0;
+    copy_real(a, m, n, n == 1 ? stride : 0, n == 1 ? 0 : stride, J);
+  } else {
+    throw py::value_error("jac must return an array of shape (" + std::to_string(m) + ", " + std::to_string(n) +
+                          ") (residuals, parameters), got shape " + shape_of(a));
+  }
+}
+
+// ---- PyObserver -----------------------------------------------------------------------------------------------------
+
+Status PyObserver::see(const History& history, const Point& here) {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  if (observe_.is_none()) return Status::running;
+  const std::size_t size = history.records.size();
+  const py::object last = size > 1 ? py::cast(history.records[size - 2]) : py::object(py::none());
+  const py::object stop = observe_(py::cast(here.x), py::cast(history.records.back()), last);
+  const int truth = PyObject_IsTrue(stop.ptr());
+  if (truth < 0) throw py::error_already_set();
+  return truth ? Status::stopped : Status::running;
+}
+
+void PyObserver::arithmetic_begins(double flops) {
+  if (flops >= worth_releasing) released_ = PyEval_SaveThread();
+}
+
+void PyObserver::arithmetic_ends() {
+  if (released_) PyEval_RestoreThread(std::exchange(released_, nullptr));
+}
+
+}  // namespace marquardt::bind

@@ -1,0 +1,76 @@
+// THE door between the core and Python: the user's residual, Jacobian and observer. Everything about calling Python
+// stands here: the interpreter's lock, exceptions, Ctrl-C, and what an array must look like.
+#pragma once
+
+#include "bind/python.hpp"
+#include "marquardt/problem/residual.hpp"
+#include "marquardt/solve/minimise.hpp"
+
+namespace marquardt::bind {
+
+// A Python callable of (x, *args), called by vectorcall. The array for x is reused as long as nobody else holds it.
+class Callable {
+ public:
+  Callable(py::object function, const py::tuple& args);
+  py::object operator()(const Vector& x);
+  py::object operator()(py::object x);  // any ready-made first argument
+
+ private:
+  py::object function_;
+  std::vector<py::object> args_;
+  std::vector<PyObject*> stack_;
+  py::array_t<double> x_;
+};
+
+// What jac may be.
+enum class JacobianSource { callable, together, differences };
+
+class PyFunction : public Function {
+ public:
+  PyFunction(py::object fun, const py::tuple& args, bool vectorized, bool ravel);
+
+  void value(const Vector& x, Vector& r) override;
+  void values(const Matrix& X, Matrix& R) override;
+  void values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) override;
+
+  py::object call(const Vector& x) { return fun_(x); }
+  void read_residuals(const py::object& returned, Vector& r);
+
+ private:
+  Callable fun_;
+  bool vectorized_, ravel_;
+  Index m_ = -1;  // unknown before the first call
+};
+
+// Residuals and a Jacobian from two callables, or from one that returns both.
+class PyResidual : public Residual {
+ public:
+  PyResidual(PyFunction& function, py::object jac, const py::tuple& args, bool together);
+
+  void value(const Vector& x, Vector& r) override;
+  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+
+ private:
+  PyFunction& function_;
+  Callable jac_;
+  bool together_;
+  py::object J_;  // together: what came with the residuals at x_
+  Vector x_;
+};
+
+// Runs Python's signal handlers every pass, lets the lock go around long arithmetic, and shows passes to `observe`
+// (None: nobody looks).
+class PyObserver : public Observer {
+ public:
+  explicit PyObserver(py::object observe) : observe_(std::move(observe)) {}
+
+  Status see(const History& history, const Point& here) override;
+  void arithmetic_begins(double flops) override;
+  void arithmetic_ends() override;
+
+ private:
+  py::object observe_;
+  PyThreadState* released_ = nullptr;
+};
+
+}  // namespace marquardt::bind

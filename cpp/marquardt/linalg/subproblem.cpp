@@ -1,0 +1,21 @@
+// From a name to a factorisation.
+#include "marquardt/linalg/subproblem.hpp"
+
+#include <cassert>
+
+namespace marquardt {
+
+std::unique_ptr<Subproblem> make_subproblem(SubproblemKind kind) {
+  switch (kind) {
+    case SubproblemKind::cholesky:
+      return make_cholesky();
+    case SubproblemKind::qr:
+      return make_qr();
+    case SubproblemKind::svd:
+      return make_svd();
+  }
+  assert(false && "unknown SubproblemKind");
+  return nullptr;
+}
+
+}  // namespace marquardt

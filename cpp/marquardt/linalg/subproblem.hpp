@@ -1,0 +1,47 @@
+// What is the step for a given alpha?   minimise  m(p_hat) + 1/2 alpha ||p_hat||^2.
+//
+// Levenberg-Marquardt asks once per trial; a trust region asks a few times inside a scalar root-find.
+// Four verbs, three ways of answering: Cholesky of B + C + alpha I, rank-revealing QR with sqrt(alpha) I rotated in,
+// SVD of the small triangle.
+#pragma once
+
+#include <memory>
+
+#include "marquardt/linalg/model.hpp"
+
+namespace marquardt {
+
+enum class SubproblemKind { cholesky, qr, svd };
+
+class Subproblem {
+ public:
+  virtual ~Subproblem() = default;
+
+  // Once per accepted point. The model must stay alive and unchanged until the next factor.
+  virtual void factor(const Model& model) = 0;
+
+  // Once per alpha >= 0. Fills p_hat(alpha); at alpha = 0 on a rank-deficient model this is the minimum-norm minimiser.
+  // False only when no finite step exists for this alpha (ask again with a larger one).
+  virtual bool solve(double alpha, Vector& p_hat) = 0;
+
+  // d||p_hat||/d alpha at the last solve: -p_hat'(B + C + alpha I)^-1 p_hat / ||p_hat||  (0 if p_hat = 0).
+  // At alpha = 0 on a rank-deficient model: the derivative of the minimum-norm solution's length.
+  virtual double slope(const Vector& p_hat) = 0;
+
+  // Numerical rank of [A; sqrt(C)]. Threshold: the factor's own scale times size times epsilon.
+  virtual Index rank() const = 0;
+
+  virtual Form wants() const = 0;  // the form of rows this factorisation is best fed with; it accepts both
+};
+
+std::unique_ptr<Subproblem> make_subproblem(SubproblemKind kind);
+
+// One maker per factorisation, each in its own file.
+std::unique_ptr<Subproblem> make_cholesky();
+
+// Pivots up to rank_tolerance times the largest count as zero; 0 means the default, n * epsilon.
+std::unique_ptr<Subproblem> make_qr(double rank_tolerance = 0);
+
+std::unique_ptr<Subproblem> make_svd();
+
+}  // namespace marquardt

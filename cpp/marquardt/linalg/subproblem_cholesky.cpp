@@ -1,0 +1,99 @@
+// Normal equations:  (B + C + alpha I) p_hat = -g_hat  by LL', one factorisation of n^3 / 3 operations per alpha.
+//
+//   slope   L q = p_hat,  d||p_hat||/d alpha = -||q||^2 / ||p_hat||
+//
+// A pivot L_kk^2 within n epsilon of the diagonal entry it started from is cancelled to rounding: column k depends on
+// the columns before it, whatever its scale. Such a system, and one that LL' refuses, goes to the
+// rank-revealing QR subproblem, which works on the rows' own triangle when they have one (full accuracy
+// again) and on a semidefinite root of B + C otherwise; its step is of minimum norm at alpha = 0 and never NaN.
+// References: More & Sorensen (1983), Computing a trust region step, section 3; Higham, Accuracy and Stability, 10.1.
+#include <Eigen/Cholesky>
+#include <cassert>
+#include <cmath>
+
+#include "marquardt/linalg/subproblem.hpp"
+
+namespace marquardt {
+namespace {
+
+class Cholesky final : public Subproblem {
+ public:
+  void factor(const Model& model) override {
+    model_ = &model;
+    fallback_ready_ = fell_back_ = false;
+    const Index n = model.size();
+    const Reduced& rows = model.rows();
+    if (rows.form == Form::gram) {
+      B_.noalias() = model.d().asDiagonal() * rows.H * model.d().asDiagonal();
+    } else {
+      A_.noalias() = rows.R * model.d().asDiagonal();
+      B_.setZero(n, n);
+      B_.selfadjointView<Eigen::Lower>().rankUpdate(A_.transpose());
+    }
+    if (model.has_curvature()) B_.diagonal() += model.C();
+    L_.resize(n, n);
+    q_.resize(n);
+  }
+
+  bool solve(double alpha, Vector& p_hat) override {
+    assert(model_ && alpha >= 0);
+    fell_back_ = false;
+    L_.triangularView<Eigen::Lower>() = B_;
+    L_.diagonal().array() += alpha;
+    const Eigen::LLT<Eigen::Ref<Matrix>> llt(L_);  // in place
+    if (llt.info() == Eigen::Success && independent(alpha)) {
+      p_hat = -model_->gradient();
+      lower().solveInPlace(p_hat);
+      lower().transpose().solveInPlace(p_hat);
+      if (p_hat.allFinite()) return true;
+    }
+    fell_back_ = true;
+    return fallback().solve(alpha, p_hat);
+  }
+
+  double slope(const Vector& p_hat) override {
+    if (fell_back_) return fallback().slope(p_hat);
+    const double length = p_hat.stableNorm();
+    if (length == 0) return 0;
+    q_ = p_hat;
+    lower().solveInPlace(q_);
+    const double q = q_.stableNorm();
+    return -q * (q / length);
+  }
+
+  // Asked of the rank-revealing factorisation: LL' without pivoting does not know.
+  Index rank() const override { return fallback().rank(); }
+
+  Form wants() const override { return Form::gram; }
+
+ private:
+  Eigen::TriangularView<const Matrix, Eigen::Lower> lower() const { return L_.triangularView<Eigen::Lower>(); }
+
+  bool independent(double alpha) const {
+    const double noise = static_cast<double>(L_.rows()) * epsilon;
+    for (Index k = 0; k < L_.rows(); ++k) {
+      if (!(L_(k, k) * L_(k, k) > noise * (B_(k, k) + alpha))) return false;
+    }
+    return true;
+  }
+
+  Subproblem& fallback() const {
+    if (!fallback_) fallback_ = make_qr();
+    if (!fallback_ready_) fallback_->factor(*model_);
+    fallback_ready_ = true;
+    return *fallback_;
+  }
+
+  const Model* model_ = nullptr;
+  Matrix A_, B_, L_;  // only the lower halves of B_ and L_ count
+  Vector q_;
+  bool fell_back_ = false;  // the last solve was the fallback's
+  mutable std::unique_ptr<Subproblem> fallback_;
+  mutable bool fallback_ready_ = false;  // it has factored the present model
+};
+
+}  // namespace
+
+std::unique_ptr<Subproblem> make_cholesky() { return std::make_unique<Cholesky>(); }
+
+}  // namespace marquardt

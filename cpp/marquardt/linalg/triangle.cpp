@@ -1,0 +1,192 @@
+// Small triangles: a square root of B + C, a diagonal folded in, columns pivoted.
+//
+//   square_root    T'T = s^2 P'(B + C)P
+//   fold_diagonal  [T; diag(s)] = Q [T+; 0]; row k of the diagonal fills in to the right of its column only, so
+//                  reflector k acts on row k of T and on the first rows of the fill
+//   pivot_columns  T P = Q R, the longest remaining column first
+//
+// References: More (1978), The Levenberg-Marquardt algorithm, section 3 (the damped triangle);
+// Golub & Van Loan, 5.4.2 (pivoted QR); Higham, Accuracy and Stability of Numerical Algorithms, 10.3 (semidefinite
+// Cholesky).
+#include "marquardt/linalg/triangle.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace marquardt {
+namespace {
+
+// Norms within this range have no square that over- or underflows in a harmful way.
+constexpr double smallest_safe = 1e-135, largest_safe = 1e150;
+
+template <typename Column>
+double norm_of(const Column& v) {
+  if (v.size() == 0) return 0;
+  const double norm = v.norm();
+  return norm >= smallest_safe && norm <= largest_safe ? norm : v.stableNorm();
+}
+
+// H [head; tail] = [beta; 0], H = I - tau [1; v][1; v]'; v overwrites tail. tail must not be zero.
+struct Reflector {
+  double tau, beta;
+};
+
+template <typename Column>
+Reflector make_reflector(double head, double tail_norm, Column& tail) {
+  const double beta = -std::copysign(std::hypot(head, tail_norm), head);
+  tail /= head - beta;  // no cancellation: beta has the other sign
+  return {(beta - head) / beta, beta};
+}
+
+// A power of two near 1 / size. Limited to 2^300 so that s^2 alpha stays in range as well.
+double normaliser(double size) {
+  if (size == 0) return 1;
+  int exponent;
+  std::frexp(size, &exponent);
+  return std::ldexp(1.0, std::clamp(-exponent, -300, 300));
+}
+
+// T = s A, the root of C folded in
+void root_of_triangle(const Model& model, Root& root) {
+  const Reduced& rows = model.rows();
+  const Index n = model.size();
+  double largest = 0;
+  for (Index j = 0; j < n; ++j) largest = std::max(largest, rows.column_norms[j] * model.d()[j]);
+  if (model.has_curvature()) largest = std::max(largest, std::sqrt(model.C().maxCoeff()));
+  root.s = normaliser(largest);
+  // s enters before d: each product of the two factors alone may leave the range
+  for (Index j = 0; j < n; ++j) root.T.col(j) = (rows.R.col(j) * root.s) * model.d()[j];
+  root.w = rows.z;
+  root.order.setLinSpaced(n, 0, static_cast<int>(n) - 1);
+  if (model.has_curvature()) {
+    root.diagonal = model.C().cwiseSqrt() * root.s;
+    fold_diagonal(root.diagonal, root.T, root.w, root.fill);
+  }
+}
+
+// Entry (i, j) of s^2 (B + C)
+double entry(const Model& model, double s, Index i, Index j) {
+  const double b = (model.rows().H(i, j) * s * model.d()[i]) * (s * model.d()[j]);
+  return i == j ? b + model.C()[i] * s * s : b;
+}
+
+// Left-looking Cholesky with diagonal pivoting; row k of T from the columns above it.
+void root_of_gram(const Model& model, Root& root) {
+  const Index n = model.size();
+  root.s = 1;
+  double largest = 0;
+  for (Index j = 0; j < n; ++j) {
+    const double norm = model.rows().column_norms[j] * model.d()[j];
+    largest = std::max({largest, norm, std::sqrt(model.C()[j])});
+  }
+  root.s = normaliser(largest);
+  Matrix& T = root.T;
+  T.setZero();
+  root.w.setZero();
+  root.order.setLinSpaced(n, 0, static_cast<int>(n) - 1);
+  root.diagonal.resize(n);
+  Vector& left = root.diagonal;  // remaining diagonal, travelling with the columns
+  for (Index j = 0; j < n; ++j) left[j] = entry(model, root.s, j, j);
+  for (Index k = 0; k < n; ++k) {
+    Index pivot = n;
+    for (Index j = k; j < n; ++j) {
+      const bool noise = left[j] <= static_cast<double>(n) * epsilon * entry(model, root.s, root.order[j], root.order[j]);
+      if (!noise && (pivot == n || left[j] > left[pivot])) pivot = j;
+    }
+    if (pivot == n) break;  // only rounding is left
+    if (pivot != k) {
+      T.col(k).head(k).swap(T.col(pivot).head(k));
+      std::swap(left[k], left[pivot]);
+      std::swap(root.order[k], root.order[pivot]);
+    }
+    const auto above = T.col(k).head(k);
+    const double root_pivot = std::sqrt(left[k]);
+    T(k, k) = root_pivot;
+    for (Index j = k + 1; j < n; ++j) {
+      T(k, j) = (entry(model, root.s, root.order[k], root.order[j]) - above.dot(T.col(j).head(k))) / root_pivot;
+      left[j] -= T(k, j) * T(k, j);
+    }
+    root.w[k] = (root.s * model.gradient()[root.order[k]] - above.dot(root.w.head(k))) / root_pivot;
+  }
+}
+
+}  // namespace
+
+void square_root(const Model& model, Root& root) {
+  const Index n = model.size();
+  root.T.resize(n, n);
+  root.w.resize(n);
+  root.order.resize(n);
+  if (model.rows().form == Form::triangle) {
+    root_of_triangle(model, root);
+  } else {
+    root_of_gram(model, root);
+  }
+}
+
+void fold_diagonal(const VectorView& s, Matrix& T, Vector& w, Matrix& fill) {
+  const Index n = T.cols();
+  assert(T.rows() == n && w.size() == n && s.size() == n);
+  if (fill.rows() != n || fill.cols() != n + 1) fill.resize(n, n + 1);
+  fill.setZero();
+  Index height = 0;  // rows of the fill in use: one for each entry of s so far that is not zero
+  for (Index k = 0; k < n; ++k) {
+    if (s[k] != 0) fill(height++, k) = s[k];
+    auto v = fill.col(k).head(height);
+    const double norm = norm_of(v);
+    if (norm == 0) continue;
+    const auto [tau, beta] = make_reflector(T(k, k), norm, v);
+    T(k, k) = beta;
+    for (Index j = k + 1; j <= n; ++j) {
+      double& top = j < n ? T(k, j) : w[k];
+      auto below = fill.col(j).head(height);
+      const double a = tau * (top + v.dot(below));
+      top -= a;
+      below -= a * v;
+    }
+  }
+}
+
+void pivot_columns(Matrix& T, Vector& w, Eigen::VectorXi& order) {
+  const Index n = T.cols();
+  assert(T.rows() == n && w.size() == n && order.size() == n);
+  for (Index k = 0; k < n; ++k) {
+    // The remaining norms afresh: 1/3 n^3 operations beside 4/3 n^3, and no updating formula to lose digits in.
+    Index pivot = k;
+    double longest = -1;
+    for (Index j = k; j < n; ++j) {
+      const double norm = norm_of(T.col(j).tail(n - k));
+      if (norm > longest) {
+        longest = norm;
+        pivot = j;
+      }
+    }
+    if (longest == 0) return;  // all that remains is zero
+    if (pivot != k) {
+      T.col(k).swap(T.col(pivot));
+      std::swap(order[k], order[pivot]);
+    }
+    auto v = T.col(k).tail(n - k - 1);
+    const double norm = norm_of(v);
+    if (norm == 0) continue;
+    const auto [tau, beta] = make_reflector(T(k, k), norm, v);
+    T(k, k) = beta;
+    for (Index j = k + 1; j <= n; ++j) {
+      double& top = j < n ? T(k, j) : w[k];
+      const auto apply = [&](auto below) {
+        const double a = tau * (top + v.dot(below));
+        top -= a;
+        below -= a * v;
+      };
+      if (j < n) {
+        apply(T.col(j).tail(n - k - 1));
+      } else {
+        apply(w.tail(n - k - 1));
+      }
+    }
+    v.setZero();
+  }
+}
+
+}  // namespace marquardt

@@ -1,0 +1,188 @@
+// Forward, central and complex-step differences. With h the step actually applied (x + h - x as rounded):
+//   2-point   J_j = (r(x + h) - r(x)) / h
+//   3-point   J_j = (r(x + h) - r(x - h)) / 2h, or at a wall (4 r(x + h) - 3 r(x) - r(x + 2h)) / 2h
+//   complex   J_j = Im r(x + ih) / h     (Squire & Trapp 1998: no cancellation, so h may be as small as one likes)
+#include "marquardt/problem/difference.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace marquardt {
+namespace {
+
+// A parameter whose largest possible effect is below this share of the residuals' size is given a longer step.
+constexpr double kappa = 1e-3;
+// A column whose differences are below this many units of rounding of r has at most three correct digits: too few.
+constexpr double lost = 1e3 * epsilon;
+// Any step this small is exact for the complex formula; relative to |x|, and far above underflow.
+constexpr double complex_relative_step = 1e-20;
+
+double norm_or_zero(const Vector& r) { return r.size() ? r.stableNorm() : 0.0; }
+
+}  // namespace
+
+Differenced::Differenced(Function& function, Scheme scheme, Box box, bool together)
+    : function_(function), scheme_(scheme), box_(std::move(box)), together_(together) {}
+
+// With h = eps^p s: sqrt(eps) forward, eps^(2/3) central.
+double Differenced::derivative_error() const {
+  switch (scheme_) {
+    case Scheme::two_point: return std::sqrt(epsilon);
+    case Scheme::three_point: return std::pow(epsilon, 2.0 / 3.0);
+    case Scheme::complex_step: break;
+  }
+  return epsilon;
+}
+
+void Differenced::jacobian(const Vector& x, const Vector& r, Matrix& J) {
+  assert(x.size() == box_.size());
+  J.resize(r.size(), x.size());
+  if (scheme_ == Scheme::complex_step) {
+    complex_jacobian(x, J);
+  } else {
+    real_jacobian(x, r, J);
+  }
+}
+
+void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
+  J.setZero();
+  change_.setZero(x.size());
+  sizes(x, r);
+  std::vector<Stencil> stencils;
+  for (Index j = 0; j < x.size(); ++j) {
+    if (!box_.fixed(j)) stencils.push_back(stencil(x, j, size_[j], x[j] < 0 ? -1 : 1));
+  }
+  if (together_) {
+    measure(x, r, stencils, J);
+  } else {
+    for (const Stencil& s : stencils) measure(x, r, {s}, J);
+  }
+  remeasure_poor_columns(x, r, J);
+  column_norms_.resize(x.size());
+  for (Index j = 0; j < x.size(); ++j) column_norms_[j] = J.col(j).stableNorm();
+}
+
+// s_j: see the header. Without a Jacobian yet, |x_j| alone, and 1 where that is 0.
+void Differenced::sizes(const Vector& x, const Vector& r) {
+  size_ = x.cwiseAbs();
+  const bool known = column_norms_.size() == x.size() && column_norms_.allFinite();
+  const double F = known ? std::max(norm_or_zero(r), column_norms_.cwiseProduct(size_).maxCoeff()) : 0.0;
+  for (Index j = 0; j < x.size(); ++j) {
+    if (known && column_norms_[j] > 0) {
+      const double visible = std::min(kappa * F / column_norms_[j], 1.0);
+      size_[j] = std::max(size_[j], visible);
+    }
+    if (!(size_[j] > 0)) size_[j] = 1;
+  }
+}
+
+Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size, int direction) const {
+  const bool three = scheme_ == Scheme::three_point;
+  const double h = (three ? std::cbrt(epsilon) : std::sqrt(epsilon)) * size;
+  const double below = x[j] - box_.lower[j], above = box_.upper[j] - x[j];
+  if (three && h <= std::min(below, above)) return {j, h, -h, true};
+  // One-sided: the asked direction if it has room, else the other, else as far as the roomier side goes.
+  const double reach = three ? 2 * h : h;
+  double ahead = direction > 0 ? above : below;
+  double behind = direction > 0 ? below : above;
+  if (ahead < reach && behind > ahead) {
+    std::swap(ahead, behind);
+    direction = -direction;
+  }
+  const double step = direction * (ahead < reach ? ahead * h / reach : h);
+  return {j, step, three ? 2 * step : 0.0, false};
+}
+
+// Evaluates the stencils' points (in one call) and fills their columns of J and of change_.
+void Differenced::measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J) {
+  if (stencils.empty()) return;
+  const Index per_column = scheme_ == Scheme::three_point ? 2 : 1;
+  const Index count = static_cast<Index>(stencils.size()) * per_column;
+  points_.resize(x.size(), count);
+  points_.colwise() = x;
+  for (Index k = 0; k < count; ++k) {
+    const Stencil& s = stencils[static_cast<std::size_t>(k / per_column)];
+    double& xj = points_(s.column, k);
+    xj = std::clamp(xj + (k % per_column == 0 ? s.first : s.second), box_.lower[s.column], box_.upper[s.column]);
+  }
+  function_.values(points_, values_);
+  evaluations_ += count;
+  for (std::size_t i = 0; i < stencils.size(); ++i) {
+    const Stencil& s = stencils[i];
+    const Index j = s.column, k = static_cast<Index>(i) * per_column;
+    const double h1 = points_(j, k) - x[j];
+    if (per_column == 1) {
+      J.col(j) = (values_.col(k) - r) / h1;
+    } else {
+      const double h2 = points_(j, k + 1) - x[j];
+      if (s.central) {
+        J.col(j) = (values_.col(k) - values_.col(k + 1)) / (h1 - h2);
+      } else {  // the parabola through three points on one side
+        J.col(j) = (values_.col(k) - r) * (h2 / (h1 * (h2 - h1))) - (values_.col(k + 1) - r) * (h1 / (h2 * (h2 - h1)));
+      }
+    }
+    change_[j] = (values_.col(k) - r).stableNorm();
+  }
+}
+
+// Columns that came out non-finite are measured on the other side of x, lost ones with longer steps. At a parameter
+// that is exactly 0 the guessed size 1 may be absurdly large: a column that dwarfs r says so, and gives the right size.
+void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J) {
+  const double norm_r = norm_or_zero(r);
+  for (Index j = 0; j < x.size(); ++j) {
+    if (box_.fixed(j)) continue;
+    if (!J.col(j).allFinite()) {
+      measure(x, r, {stencil(x, j, size_[j], x[j] < 0 ? 1 : -1)}, J);
+    } else if (change_[j] <= lost * norm_r) {
+      lengthen(x, r, j, J);
+    } else if (x[j] == 0 && column_norms_.size() == 0 && J.col(j).stableNorm() > 1e4 * norm_r && norm_r > 0) {
+      measure(x, r, {stencil(x, j, kappa * norm_r / J.col(j).stableNorm(), 1)}, J);
+    }
+  }
+}
+
+// Steps a thousand, then a million times longer, at last one for a parameter of size 1; the first that shows is kept.
+void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J) {
+  const double norm_r = norm_or_zero(r);
+  const double unit = std::max(1.0, std::abs(x[j]));
+  const Vector before = J.col(j);
+  double previous = size_[j];
+  for (const double longer : {std::min(1e3 * size_[j], unit), std::min(1e6 * size_[j], unit), unit}) {
+    if (longer <= previous) continue;
+    previous = longer;
+    measure(x, r, {stencil(x, j, longer, x[j] < 0 ? -1 : 1)}, J);
+    if (!J.col(j).allFinite()) {
+      J.col(j) = before;
+      return;
+    }
+    if (change_[j] > lost * norm_r) return;
+  }
+}
+
+void Differenced::complex_jacobian(const Vector& x, Matrix& J) {
+  J.setZero();
+  std::vector<Index> columns;
+  for (Index j = 0; j < x.size(); ++j) {
+    if (!box_.fixed(j)) columns.push_back(j);
+  }
+  const auto batch = together_ ? std::max<std::size_t>(columns.size(), 1) : std::size_t{1};
+  for (std::size_t first = 0; first < columns.size(); first += batch) {
+    const std::size_t count = std::min(batch, columns.size() - first);
+    complex_points_.resize(x.size(), static_cast<Index>(count));
+    complex_points_.colwise() = x.cast<std::complex<double>>();
+    const auto step = [&](Index j) { return complex_relative_step * (x[j] == 0 ? 1.0 : std::abs(x[j])); };
+    for (std::size_t k = 0; k < count; ++k) {
+      const Index j = columns[first + k];
+      complex_points_(j, static_cast<Index>(k)) += std::complex<double>(0, step(j));
+    }
+    function_.values(complex_points_, complex_values_);
+    evaluations_ += static_cast<Index>(count);
+    for (std::size_t k = 0; k < count; ++k) {
+      const Index j = columns[first + k];
+      J.col(j) = complex_values_.col(static_cast<Index>(k)).imag() / step(j);
+    }
+  }
+}
+
+}  // namespace marquardt

@@ -1,0 +1,58 @@
+// A Residual whose Jacobian comes from finite differences of a Function.
+//
+// The step of parameter j is h_j = eps^p s_j, p = 1/2 (2-point) or 1/3 (3-point), where s_j is the parameter's own
+// size |x_j|, never a fixed 1: a parameter of 1e-7 gets a step of 1e-15, one of 1e5 a step of 1e-3. Two corrections:
+//   - a parameter whose whole effect on r is small beside r is given a larger step, s_j >= kappa F / ||J_j||, with F the
+//     size of the residuals' terms, so that its column is not lost in the rounding of r;
+//   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step.
+// Every evaluated point lies in the box; a variable with no room (lower == upper) has a zero column.
+// Reference: Gill, Murray & Wright (1981), Practical Optimization, section 8.6.
+#pragma once
+
+#include <vector>
+
+#include "marquardt/base/box.hpp"
+#include "marquardt/problem/residual.hpp"
+
+namespace marquardt {
+
+enum class Scheme { two_point, three_point, complex_step };
+
+class Differenced : public Residual {
+ public:
+  // `together`: all perturbed points of a Jacobian go to Function::values in one call, else one parameter at a time.
+  Differenced(Function& function, Scheme scheme, Box box, bool together);
+
+  void value(const Vector& x, Vector& r) override { function_.value(x, r); }
+  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+  Index difference_evaluations() const override { return evaluations_; }
+  double derivative_error() const override;
+
+ private:
+  // The points of one column: r is measured at x_j + first and, for a 3-point column, at x_j + second.
+  struct Stencil {
+    Index column;
+    double first = 0, second = 0;
+    bool central = false;
+  };
+
+  void real_jacobian(const Vector& x, const Vector& r, Matrix& J);
+  void complex_jacobian(const Vector& x, Matrix& J);
+  void sizes(const Vector& x, const Vector& r);
+  Stencil stencil(const Vector& x, Index j, double size, int direction) const;
+  void measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J);
+  void remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J);
+  void lengthen(const Vector& x, const Vector& r, Index j, Matrix& J);
+
+  Function& function_;
+  Scheme scheme_;
+  Box box_;
+  bool together_;
+  Index evaluations_ = 0;
+  Vector column_norms_;  // of the last Jacobian; empty before the first
+  Vector size_, change_;  // s_j, and ||r(x + h) - r|| of the last measurement
+  Matrix points_, values_;
+  Eigen::MatrixXcd complex_points_, complex_values_;
+};
+
+}  // namespace marquardt

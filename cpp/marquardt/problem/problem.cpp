@@ -1,0 +1,62 @@
+#include "marquardt/problem/problem.hpp"
+
+#include <cassert>
+#include <cmath>
+
+namespace marquardt {
+namespace {
+
+// Householder QR of m x (n + 1) takes about 2 m n^2; the Gram form half of it.
+double reduction_flops(Form form, Index m, Index n) {
+  const double rows = static_cast<double>(m), columns = static_cast<double>(n);
+  return (form == Form::triangle ? 2 : 1) * rows * columns * (columns + 1);
+}
+
+}  // namespace
+
+Problem::Problem(Residual& residual, Index n, Form form, Host& host)
+    : residual_(residual), n_(n), accumulator_(form, n), host_(host) {}
+
+Counts Problem::counts() const {
+  Counts counts = counts_;
+  counts.differences = residual_.difference_evaluations();
+  return counts;
+}
+
+void Problem::value(const Vector& x, Value& at) {
+  assert(x.size() == n_);
+  ++counts_.nfev;
+  at.x = x;
+  at.cost = infinity;
+  residual_.value(x, at.r);
+  if (at.r.allFinite()) {
+    const double cost = 0.5 * at.r.squaredNorm();
+    at.cost = std::isfinite(cost) ? cost : infinity;
+  }
+}
+
+bool Problem::linearise(const Value& value, Point& at) {
+  assert(std::isfinite(value.cost));
+  ++counts_.njev;
+  residual_.jacobian(value.x, value.r, at.J);
+  assert(at.J.rows() == value.r.size() && at.J.cols() == n_);
+  const Arithmetic arithmetic(host_, reduction_flops(accumulator_.form(), at.J.rows(), n_));
+  if (!at.J.allFinite()) return false;
+  accumulator_.clear();
+  accumulator_.add(at.J, value.r);
+  at.rows = accumulator_.reduced();
+  if (!at.rows.g.allFinite()) return false;  // J'r overflowed
+  at.x = value.x;
+  at.r = value.r;
+  at.cost = value.cost;
+  at.norm_r = std::sqrt(2 * value.cost);
+  at.terms = at.rows.column_norms.dot(at.x.cwiseAbs());
+  return true;
+}
+
+double cost_fall(const Value& a, const Value& b) {
+  if (!std::isfinite(b.cost)) return -infinity;
+  return 0.5 * (a.r - b.r).dot(a.r + b.r);
+}
+
+}  // namespace marquardt

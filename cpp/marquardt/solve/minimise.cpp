@@ -1,0 +1,184 @@
+// The loop. Each pass judges the point it stands on, proposes a trial, and moves or does not:
+//
+//   record -> judge the point (success? budget? observer?) -> propose -> evaluate -> gain ratio -> lambda or Delta -> move
+//
+// A rejected trial is simply another pass, so that counts, history and callbacks have one meaning.
+#include "marquardt/solve/minimise.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace marquardt {
+namespace {
+
+// A trial is accepted when it brings at least this share of what was promised (More 1978).
+constexpr double least_ratio = 1e-4;
+// Last full steps at rounding level: each must halve rho, so that more than a few can only chase noise.
+constexpr int most_polishing_steps = 4;
+
+}  // namespace
+
+Minimiser::Minimiser(Problem& problem, Step& step, Observer& observer, const Options& options, const Box& box)
+    : problem_(problem),
+      step_(step),
+      observer_(observer),
+      options_(options),
+      certifier_(box, problem.derivative_error()) {}
+
+Status Minimiser::run(const Vector& x0) {
+  begin_ = std::chrono::steady_clock::now();
+  Status status = start(x0);
+  while (status == Status::running) {
+    record();
+    status = judge_point();
+    if (status == Status::running) status = verdict::budget_test(options_, problem_.counts(), accepted_, seconds());
+    const Status observed = observer_.see(history_, here_);
+    if (status == Status::running) status = observed;
+    if (status == Status::running) status = pass();
+  }
+  return status == Status::stationary && options_.polish ? polish() : status;
+}
+
+Status Minimiser::start(const Vector& x0) {
+  x0_ = x0;
+  step_.admit(x0_);
+  here_.x = x0_;  // should the first call throw, this is the best point
+  problem_.value(x0_, there_);
+  static_cast<Value&>(here_) = there_;
+  if (!std::isfinite(there_.cost)) return Status::not_finite_start;
+  if (!problem_.linearise(there_, next_)) return Status::not_finite_jacobian;
+  std::swap(here_, next_);
+  linearised_ = true;
+  largest_x_ = here_.x.cwiseAbs();
+  {
+    const Arithmetic arithmetic(observer_, work());
+    step_.start(here_);
+  }
+  first_norm_ = here_.norm_r;
+  first_optimality_ = step_.optimality();
+  if (options_.keep_iterates) history_.iterates.push_back(here_.x);
+  return Status::running;
+}
+
+// Success, if this is a first-order point; the certificate is asked only where a cheap test says that it may be.
+Status Minimiser::judge_point() {
+  if (verdict::zero_residual(here_, first_norm_)) return Status::zero_residual;
+  // gtol is absolute, but a problem that starts below it (tiny units of r) has to improve on its start by gtol as well
+  const double small = options_.gtol * std::min(1.0, first_optimality_);
+  const bool gradient_small = options_.gtol > 0 && step_.optimality() <= small;
+  const double derivative_error = problem_.derivative_error();
+  const bool perhaps_stationary = verdict::stationary(options_, here_, certifier_.quick(here_), derivative_error);
+  const Status candidate = std::exchange(candidate_, Status::running);
+  if (!gradient_small && !perhaps_stationary && candidate == Status::running) return Status::running;
+
+  const Arithmetic arithmetic(observer_, 4 * work());
+  const Certificate& c = certifier_.certify(here_);
+  const double typical = certifier_.measure(largest_x_);
+  if (gradient_small && verdict::confirmed(Status::gradient, options_, here_, c, typical)) return Status::gradient;
+  for (const Status s : {Status::cost_and_step, Status::cost, Status::step}) {
+    const bool proposed = s == candidate || candidate == Status::cost_and_step;
+    if (proposed && verdict::confirmed(s, options_, here_, c, typical)) return s;
+  }
+  return verdict::stationary(options_, here_, c.rho, derivative_error) ? Status::stationary : Status::running;
+}
+
+Status Minimiser::pass() {
+  Record& made = history_.records.back();
+  const Trial& trial = [&]() -> const Trial& {
+    const Arithmetic arithmetic(observer_, work());
+    return step_.propose(here_);
+  }();
+  if (trial.usable && (trial.x - x0_).stableNorm() > options_.max_dx) return Status::distance_limit;
+  there_.cost = infinity;
+  if (trial.usable) problem_.value(trial.x, there_);
+  const double fall = cost_fall(here_, there_);
+  const double rounding = verdict::cost_rounding(here_);
+  double ratio = verdict::gain_ratio(fall, trial.predicted, rounding);
+  bool accept = fall > 0 && ratio > least_ratio;
+  if (accept && !problem_.linearise(there_, next_)) {  // no Jacobian there: as good as no value there
+    accept = false;
+    ratio = -1;
+  }
+  made.step_norm = trial.size;
+  made.actual = fall;
+  made.predicted = trial.predicted;
+  made.ratio = ratio;
+  made.accepted = accept;
+  candidate_ = verdict::step_test(options_, trial, here_.cost, fall, ratio);
+  step_.judge(ratio, trial);
+  if (accept) {
+    std::swap(here_, next_);
+    ++accepted_;
+    largest_x_ = largest_x_.cwiseMax(here_.x.cwiseAbs());
+    if (options_.keep_iterates) history_.iterates.push_back(here_.x);
+    const Arithmetic arithmetic(observer_, work());
+    step_.adopt(here_);
+    return Status::running;
+  }
+  const bool unresolvable = trial.predicted <= rounding || trial.size <= 2 * epsilon * trial.reference;
+  return unresolvable || step_.exhausted() ? ending_without_progress() : Status::running;
+}
+
+// No trial can be seen to lower the cost from here. Whether that is a success, the certificate knows.
+Status Minimiser::ending_without_progress() {
+  const Arithmetic arithmetic(observer_, 4 * work());
+  const Certificate& c = certifier_.certify(here_);
+  const double typical = certifier_.measure(largest_x_);
+  for (const Status s : {Status::gradient, Status::cost, Status::step}) {
+    const bool wanted = s == Status::gradient ? options_.gtol > 0 && step_.optimality() <= options_.gtol
+                        : s == Status::cost   ? options_.ftol > 0
+                                              : options_.xtol > 0;
+    if (wanted && verdict::confirmed(s, options_, here_, c, typical)) return s;
+  }
+  if (verdict::as_good_as_stationary(here_, c)) return Status::stationary;
+  return 0.5 * c.rho * c.rho <= verdict::cost_rounding(here_) ? Status::precision_limit : Status::stalled;
+}
+
+// At a stationary point the cost can no longer tell points apart, but rho still can: full steps as long as each halves
+// it and the cost does not rise beyond rounding. Worth half a digit to three in x.
+Status Minimiser::polish() {
+  for (int k = 0; k < most_polishing_steps && problem_.counts().nfev < options_.max_nfev; ++k) {
+    const Certificate before = certifier_.certify(here_);
+    Vector x = here_.x + before.p;
+    step_.admit(x);
+    if (!(before.rho > 0) || !x.allFinite() || x == here_.x) break;
+    problem_.value(x, there_);
+    const double fall = cost_fall(here_, there_);
+    if (!(fall >= -10 * verdict::cost_rounding(here_)) || !problem_.linearise(there_, next_)) break;
+    const double after = certifier_.certify(next_).rho;
+    if (!(after < before.rho)) break;
+    std::swap(here_, next_);
+    ++accepted_;
+    if (options_.keep_iterates) history_.iterates.push_back(here_.x);
+    step_.adopt(here_);
+    record();
+    if (after > 0.5 * before.rho) break;
+  }
+  return Status::stationary;
+}
+
+void Minimiser::record() {
+  const Counts counts = problem_.counts();
+  Record r;
+  r.iteration = accepted_;
+  r.nfev = counts.nfev;
+  r.njev = counts.njev;
+  r.cost = here_.cost;
+  r.optimality = step_.optimality();
+  r.grad_norm = here_.g().lpNorm<Eigen::Infinity>();
+  r.control = step_.control();
+  history_.records.push_back(r);
+}
+
+double Minimiser::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
+
+// Order of the arithmetic of one factorisation of the n x n triangle.
+double Minimiser::work() const {
+  const auto n = static_cast<double>(problem_.parameters());
+  return 4 * n * n * n;
+}
+
+}  // namespace marquardt

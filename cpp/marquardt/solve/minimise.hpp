@@ -1,0 +1,59 @@
+// The loop: when do we move, when do we stop? One loop for every method, bounded or not.
+#pragma once
+
+#include <chrono>
+
+#include "marquardt/base/host.hpp"
+#include "marquardt/solve/history.hpp"
+#include "marquardt/solve/verdict.hpp"
+
+namespace marquardt {
+
+// Sees every pass before its trial. A status other than running ends the solve there. It is the solve's host as well.
+class Observer : public Host {
+ public:
+  virtual Status see(const History& /*history*/, const Point& /*here*/) { return Status::running; }
+};
+
+class Minimiser {
+ public:
+  // `box` is the whole feasible set; x0 is moved into it. Everything is borrowed for the life of the Minimiser.
+  Minimiser(Problem& problem, Step& step, Observer& observer, const Options& options, const Box& box);
+
+  // Runs to an end. The user's exceptions fly through; the best point so far stays readable below.
+  Status run(const Vector& x0);
+
+  const Point& best() const { return here_; }
+  const History& history() const { return history_; }
+  bool linearised() const { return linearised_; }  // false: only x, r and the cost of best() are filled
+  Index iterations() const { return accepted_; }
+  const Step& step() const { return step_; }
+  Eigen::VectorXi active() const { return certifier_.active(here_); }  // only where linearised
+
+ private:
+  Status start(const Vector& x0);
+  Status judge_point();
+  Status pass();
+  Status ending_without_progress();
+  Status polish();
+  void record();
+  double seconds() const;
+  double work() const;
+
+  Problem& problem_;
+  Step& step_;
+  Observer& observer_;
+  Options options_;
+  Certifier certifier_;
+  Point here_, next_;
+  Value there_;
+  History history_;
+  Vector x0_, largest_x_;
+  Status candidate_ = Status::running;
+  double first_norm_ = 0, first_optimality_ = 0;
+  Index accepted_ = 0;
+  bool linearised_ = false;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+}  // namespace marquardt

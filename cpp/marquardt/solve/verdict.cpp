@@ -1,0 +1,77 @@
+#include "marquardt/solve/verdict.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace marquardt::verdict {
+namespace {
+
+// ftol needs a step that the model described: SciPy's and the classical quarter.
+constexpr double trusted_ratio = 0.25;
+// rho / ||r|| at which a point where nothing moves any more still counts: five digits of orthogonality.
+constexpr double orthogonal = 1e-5;
+
+}  // namespace
+
+double gain_ratio(double fall, double predicted, double rounding) {
+  if (!std::isfinite(fall) || !(predicted >= 0)) return -1;
+  if (predicted <= rounding && std::abs(fall) <= rounding) return fall >= 0 ? 1 : -1;
+  if (predicted == 0) return -1;
+  return fall / predicted;
+}
+
+// r'r rounds at eps ||r||^2, and r itself at the noise of its terms.
+double cost_rounding(const Point& here) { return epsilon * here.cost + 0.25 * here.noise() * here.norm_r; }
+
+Status step_test(const Options& options, const Trial& trial, double cost, double fall, double ratio) {
+  if (!trial.usable || trial.cut || !(ratio > 0)) return Status::running;
+  const bool cost_small = options.ftol > 0 && ratio > trusted_ratio && fall <= options.ftol * cost &&
+                          trial.predicted <= options.ftol * cost;
+  const bool step_small = options.xtol > 0 && trial.size <= options.xtol * (options.xtol + trial.reference);
+  if (cost_small && step_small) return Status::cost_and_step;
+  if (cost_small) return Status::cost;
+  return step_small ? Status::step : Status::running;
+}
+
+bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& c, double typical) {
+  const bool nothing_to_gain = 0.5 * c.rho * c.rho <= options.ftol * here.cost;
+  const bool nowhere_to_go = c.size <= options.xtol * (options.xtol + c.reference);
+  switch (candidate) {
+    case Status::cost:
+      return nothing_to_gain;
+    case Status::step:
+      return nowhere_to_go;
+    case Status::cost_and_step:
+      return nothing_to_gain && nowhere_to_go;
+    case Status::gradient: {
+      // gtol is in the user's units; the point must look first-order without units too, to half as many digits
+      const double half = std::sqrt(options.gtol);
+      return c.rho <= half * here.norm_r + here.noise() || c.size <= half * typical;
+    }
+    default:
+      return false;
+  }
+}
+
+bool stationary(const Options& options, const Point& here, double rho, double derivative_error) {
+  if (!(options.stationarity > 0)) return false;
+  const double tolerance = std::max(options.stationarity, 10 * derivative_error);  // one digit above J's own error
+  return rho <= tolerance * here.norm_r + here.noise();
+}
+
+bool as_good_as_stationary(const Point& here, const Certificate& c) {
+  return c.resolved <= orthogonal * here.norm_r + 10 * here.noise();
+}
+
+bool zero_residual(const Point& here, double first_norm) {
+  return here.norm_r == 0 ? here.r.isZero(0) : here.norm_r <= epsilon * std::min(1.0, first_norm);
+}
+
+Status budget_test(const Options& options, const Counts& counts, Index iterations, double seconds) {
+  if (counts.nfev >= options.max_nfev) return Status::max_evaluations;
+  if (iterations >= options.max_iterations) return Status::max_iterations;
+  if (seconds >= options.max_time) return Status::time_limit;
+  return Status::running;
+}
+
+}  // namespace marquardt::verdict

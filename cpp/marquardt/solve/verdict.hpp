@@ -1,0 +1,42 @@
+// When do we stop, and was it a success? Pure functions of numbers; every rule about ratios, NaN and rounding is here.
+//
+// A tolerance alone never makes a success. ftol, xtol and gtol look at the step just taken or at the gradient's size in
+// the user's units; each is only a candidate until the certificate, which knows no units, confirms it: a tiny step or
+// fall may be the work of the damping, of the radius, or of a scale.
+#pragma once
+
+#include "marquardt/base/options.hpp"
+#include "marquardt/base/status.hpp"
+#include "marquardt/problem/problem.hpp"
+#include "marquardt/step/certificate.hpp"
+#include "marquardt/step/step.hpp"
+
+namespace marquardt::verdict {
+
+// Actual over predicted fall. -1 where the trial is not finite or nothing was promised; 1 where both falls are below the
+// rounding of the cost.
+double gain_ratio(double fall, double predicted, double cost_rounding);
+
+// Rounding level of a difference of costs at this point.
+double cost_rounding(const Point& here);
+
+// ftol and xtol on the step just tried: candidates only (running: none).
+Status step_test(const Options& options, const Trial& trial, double cost, double fall, double ratio);
+
+// Whether the certificate bears the candidate out. `typical` is the length of the largest x so far in its scaling.
+bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& certificate,
+               double typical);
+
+// First-order to rounding, or down to the stationarity tolerance (no tighter than the Jacobian's own error allows).
+bool stationary(const Options& options, const Point& here, double rho, double derivative_error);
+
+// A weaker test for points where no step can be seen to lower the cost any more: 1e-5 instead of 1e-8, without the
+// directions that rounding drowns.
+bool as_good_as_stationary(const Point& here, const Certificate& certificate);
+
+// r = 0, or as good as 0 whatever the scale of r: below rounding of 1 and of its first value.
+bool zero_residual(const Point& here, double first_norm);
+
+Status budget_test(const Options& options, const Counts& counts, Index iterations, double seconds);
+
+}  // namespace marquardt::verdict

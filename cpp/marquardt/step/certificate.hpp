@@ -1,0 +1,55 @@
+// Is this a first-order point? A measure that depends neither on the method nor on its damping or radius, nor on the
+// units of r or x: how much the undamped linear model could still gain inside the box.
+//
+// Unbounded: rho = ||P r||, P the projector on the columns of J (Bates & Watts 1981, A relative offset orthogonality
+// convergence criterion for nonlinear least squares), and 1/2 rho^2 is the fall that a full Gauss-Newton step predicts.
+// In a box: a variable whose own best move crosses its wall is held; it can gain at most |g_j| times its distance
+// to the wall, which is added; P projects on the other columns.
+#pragma once
+
+#include <memory>
+
+#include "marquardt/base/box.hpp"
+#include "marquardt/linalg/subproblem.hpp"
+#include "marquardt/problem/problem.hpp"
+
+namespace marquardt {
+
+struct Certificate {
+  double rho = infinity;       // sqrt(2 x the gain still possible), units of r
+  double resolved = infinity;  // the same without directions that the errors of J drown
+  double size = infinity;      // ||D p|| of the full step, D the current column norms
+  double reference = 0;        // ||D x||
+  Vector p;                    // the full step: minimum norm, held variables at rest
+  Index rank = 0;              // of the free columns, each scaled to length 1
+};
+
+class Certifier {
+ public:
+  Certifier(Box box, double derivative_error);
+
+  // O(n^3), and one pass over J where the point's rows are in Gram form (whose accuracy is too low for this).
+  const Certificate& certify(const Point& here);
+
+  // max over the free columns of |g_j| / ||J_j||: a lower bound of rho that costs nothing.
+  double quick(const Point& here) const;
+
+  // -1, 0, +1: x_j is at its lower wall, free, at its upper wall. At a wall means on it, or so near that the
+  // variable's own best move would cross it: no tolerance is involved.
+  Eigen::VectorXi active(const Point& here) const;
+
+  // ||D y|| with the D of the last certificate.
+  double measure(const Vector& y) const;
+
+ private:
+  bool held(const Point& here, Index j) const;
+
+  Box box_;
+  Accumulator accumulator_;
+  Model model_;
+  std::unique_ptr<Subproblem> full_, truncated_;
+  Certificate certificate_;
+  Vector d_, C_, norms_, p_hat_;
+};
+
+}  // namespace marquardt

@@ -1,0 +1,133 @@
+// Levenberg-Marquardt: the step of (J'J + lambda D^2) p = -g, D the running maximum of the column norms. A step that
+// leaves the box is replaced by the exact minimiser of the same damped model in the box:
+//   min 1/2 p'(J'J + lambda D^2) p + g'p   subject to   lower - x <= p <= upper - x.
+// In scaled variables p_hat = D p the damping is lambda I and the box stays a box.
+// References: Marquardt (1963); More (1978) for D; Nielsen (1999), Damping parameter in Marquardt's method, for lambda.
+#include <algorithm>
+#include <cmath>
+
+#include "marquardt/linalg/box_qp.hpp"
+#include "marquardt/step/step.hpp"
+
+namespace marquardt {
+namespace {
+
+class LevenbergMarquardt : public Step {
+ public:
+  LevenbergMarquardt(const Options& options, const Box& box, SubproblemKind kind, Vector D)
+      : options_(options), box_(box), scaling_(std::move(D)), subproblem_(make_subproblem(kind)) {}
+
+  void admit(Vector& x) const override { box_.project(x); }
+  void start(const Point& here) override;
+  void adopt(const Point& here) override;
+  const Trial& propose(const Point& here) override;
+  void judge(double ratio, const Trial& trial) override;
+  bool exhausted() const override { return lambda_ > options_.max_lambda || stuck_; }
+  double optimality() const override { return optimality_; }
+  double control() const override { return lambda_; }
+  Index rank() const override { return subproblem_->rank(); }
+
+ private:
+  void boxed_step(const Point& here);
+  void finish_trial(const Point& here, bool boxed);
+
+  Options options_;
+  Box box_;
+  Scaling scaling_;
+  std::unique_ptr<Subproblem> subproblem_;
+  Model model_;
+  BoxQp box_qp_;
+  Matrix damped_;
+  Vector d_, C_, p_hat_, lower_, upper_;
+  Trial trial_;
+  double lambda_ = 0, growth_ = 2, optimality_ = infinity;
+  bool stuck_ = false;
+};
+
+void LevenbergMarquardt::start(const Point& here) {
+  lambda_ = options_.lambda0;
+  growth_ = 2;
+  adopt(here);
+}
+
+void LevenbergMarquardt::adopt(const Point& here) {
+  scaling_.update(here.rows.column_norms);
+  const Index n = box_.size();
+  d_.resize(n);
+  C_.resize(n);
+  optimality_ = 0;
+  for (Index j = 0; j < n; ++j) {
+    d_[j] = box_.fixed(j) ? 0 : 1 / scaling_.D()[j];
+    C_[j] = box_.fixed(j) ? 1 : 0;
+    // the projected gradient, P(x - g) - x
+    const double to = std::min(std::max(here.x[j] - here.g()[j], box_.lower[j]), box_.upper[j]);
+    optimality_ = std::max(optimality_, std::min(std::abs(here.g()[j]), std::abs(to - here.x[j])));
+  }
+  model_.set(here.rows, d_, C_);
+  subproblem_->factor(model_);
+}
+
+const Trial& LevenbergMarquardt::propose(const Point& here) {
+  trial_.usable = subproblem_->solve(lambda_, p_hat_);
+  if (!trial_.usable) {  // no finite step at this lambda: a rejection, not an end
+    trial_.size = trial_.predicted = infinity;
+    return trial_;
+  }
+  trial_.p = d_.cwiseProduct(p_hat_);
+  trial_.x = here.x + trial_.p;
+  const bool boxed = !box_.contains(trial_.x);
+  if (boxed) boxed_step(here);
+  finish_trial(here, boxed);
+  return trial_;
+}
+
+// The box QP, warm-started from the free step clipped to the box.
+void LevenbergMarquardt::boxed_step(const Point& here) {
+  const Index n = box_.size();
+  model_.matrix(damped_);
+  damped_.diagonal().array() += lambda_;
+  lower_.resize(n);
+  upper_.resize(n);
+  for (Index j = 0; j < n; ++j) {
+    lower_[j] = box_.fixed(j) ? 0 : (box_.lower[j] - here.x[j]) / d_[j];
+    upper_[j] = box_.fixed(j) ? 0 : (box_.upper[j] - here.x[j]) / d_[j];
+  }
+  p_hat_ = p_hat_.cwiseMax(lower_).cwiseMin(upper_);
+  box_qp_.solve(damped_, model_.gradient(), lower_, upper_, p_hat_);
+}
+
+void LevenbergMarquardt::finish_trial(const Point& here, bool boxed) {
+  trial_.p = d_.cwiseProduct(p_hat_);
+  trial_.x = here.x + trial_.p;
+  for (Index j = 0; boxed && j < box_.size(); ++j) {  // on a wall means on it to the last bit
+    if (box_qp_.active()[j] < 0) trial_.x[j] = box_.lower[j];
+    if (box_qp_.active()[j] > 0) trial_.x[j] = box_.upper[j];
+  }
+  box_.project(trial_.x);
+  trial_.predicted = model_.decrease(p_hat_);
+  trial_.size = p_hat_.stableNorm();
+  trial_.reference = scaling_.D().cwiseProduct(here.x).stableNorm();
+  trial_.cut = false;
+  trial_.usable = trial_.x.allFinite() && trial_.x != here.x;
+}
+
+void LevenbergMarquardt::judge(double ratio, const Trial& trial) {
+  if (ratio > 0) {
+    const double q = 2 * ratio - 1;
+    lambda_ *= std::max(1.0 / 3.0, 1 - q * q * q);
+    lambda_ = std::max(lambda_, std::numeric_limits<double>::min());
+    growth_ = 2;
+  } else {
+    lambda_ *= growth_;
+    growth_ *= 2;
+  }
+  stuck_ = !trial.usable && std::isfinite(trial.size);  // x + p rounds to x
+}
+
+}  // namespace
+
+std::unique_ptr<Step> make_levenberg_marquardt(const Options& options, const Box& box, SubproblemKind kind, Vector D) {
+  return std::make_unique<LevenbergMarquardt>(options, box, kind, std::move(D));
+}
+
+}  // namespace marquardt

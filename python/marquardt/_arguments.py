@@ -1,0 +1,206 @@
+"""What the user passed, as arrays; whatever does not fit is refused before any function of the user's is called.
+
+Every refusal is one sentence: the argument, the rule, the value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+SCHEMES = ("2-point", "3-point", "cs")
+
+
+def _real(name: str, value: Any) -> NDArray[np.float64]:
+    """Value as a float64 array of its own; integers and booleans are promoted."""
+    array = np.asarray(value)
+    if array.dtype.kind == "O" or array.dtype.kind in "fiub":
+        try:
+            return np.array(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            pass
+    raise TypeError(f"{name} must be real numbers, got {_brief(value)}")
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def start(x0: Any) -> Vector:
+    """The starting point as a vector of its own, shape (n,)."""
+    x = _real("x0", x0)
+    if x.ndim > 1:
+        raise ValueError(f"x0 must be a scalar or one-dimensional, got shape {x.shape}")
+    x = np.atleast_1d(x)
+    if x.size == 0:
+        raise ValueError("x0 must have at least one parameter, got an empty array")
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        raise ValueError(f"x0 must be finite, got x0[{bad[0]}] = {x[bad[0]]}")
+    return x
+
+
+def _side(name: str, value: Any, n: int, missing: float) -> Vector:
+    if value is None:
+        return np.full(n, missing)
+    side = _real(name, value)
+    if side.ndim > 1 or side.size not in (1, n):
+        raise ValueError(f"{name} must be a scalar or have shape ({n},) as x0 has, got shape {side.shape}")
+    if np.isnan(side).any():
+        raise ValueError(f"{name} must not be NaN, got {_brief(value)}")
+    return np.array(np.broadcast_to(side.reshape(-1), (n,)))
+
+
+def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
+    """Lower and upper bounds, shape (n,) each; None or a None side means unbounded."""
+    if bounds is None:
+        bounds = (None, None)
+    elif hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # an object like scipy.optimize.Bounds
+        bounds = (bounds.lb, bounds.ub)
+    try:
+        lower, upper = bounds
+    except (TypeError, ValueError):
+        raise ValueError(f"bounds must be a pair (lower, upper), got {_brief(bounds)}") from None
+    lb = _side("the lower bound", lower, n, -np.inf)
+    ub = _side("the upper bound", upper, n, np.inf)
+    crossed = np.flatnonzero(lb > ub)
+    if crossed.size:
+        j = crossed[0]
+        raise ValueError(
+            f"each lower bound must be at most its upper bound, got {lb[j]} > {ub[j]} for parameter {j}"
+        )
+    nowhere = np.flatnonzero((lb == np.inf) | (ub == -np.inf))
+    if nowhere.size:
+        j = nowhere[0]
+        raise ValueError(f"bounds must leave room for finite numbers, got [{lb[j]}, {ub[j]}] for parameter {j}")
+    return lb, ub
+
+
+def into_box(x0: Vector, lower: Vector, upper: Vector, outside: str) -> tuple[Vector, list[str]]:
+    """x0 moved into the box, and a note that says so; or a refusal if the caller asked for one."""
+    choice("outside", outside, ("move", "raise"))
+    out = np.flatnonzero((x0 < lower) | (x0 > upper))
+    if not out.size:
+        return x0, []
+    j = out[0]
+    where = f"x0[{j}] = {x0[j]} is outside [{lower[j]}, {upper[j]}]"
+    if outside == "raise":
+        raise ValueError(f"x0 must lie within the bounds, but {where}")
+    return np.clip(x0, lower, upper), [f"x0 was moved into the bounds: {where}"]
+
+
+def finite(name: str, value: Any) -> NDArray[np.float64]:
+    """A real array without NaN or infinity, any shape."""
+    array = _real(name, value)
+    if not np.isfinite(array).all():
+        where = ", ".join(str(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite, got {name}[{where}] = {array[~np.isfinite(array)][0]}")
+    return array
+
+
+def scale(name: str, value: Any, n: int) -> Vector:
+    """Positive finite scales, shape (n,)."""
+    array = _real(name, value)
+    if array.ndim > 1 or array.size not in (1, n):
+        raise ValueError(f"{name} must be a scalar or have shape ({n},) as x0 has, got shape {array.shape}")
+    bad = np.flatnonzero(~((array.reshape(-1) > 0) & np.isfinite(array.reshape(-1))))
+    if bad.size:
+        raise ValueError(f"{name} must be positive and finite, got {array.reshape(-1)[bad[0]]}")
+    return np.array(np.broadcast_to(array.reshape(-1), (n,)))
+
+
+def number(name: str, value: Any) -> float:
+    """A real number."""
+    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0:
+        raise TypeError(f"{name} must be a number, got {_brief(value)}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {_brief(value)}") from None
+
+
+def tolerance(name: str, value: Any) -> float:
+    """A tolerance; None switches the test off."""
+    if value is None:
+        return 0.0
+    tol = number(name, value)
+    if not tol >= 0 or np.isinf(tol):
+        raise ValueError(f"{name} must be None, zero or a positive finite number, got {tol}")
+    return tol
+
+
+def count(name: str, value: Any, least: int) -> int:
+    """An integer that is at least `least`; an integral float is accepted."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an integer, got {value}")
+    try:
+        n = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {_brief(value)}") from None
+    if n < least:
+        raise ValueError(f"{name} must be at least {least}, got {n}")
+    return n
+
+
+def seconds(name: str, value: Any) -> float:
+    """A time limit; None means none."""
+    if value is None:
+        return np.inf
+    limit = number(name, value)
+    if not limit > 0:
+        raise ValueError(f"{name} must be None or positive, got {limit}")
+    return limit
+
+
+def choice(name: str, value: Any, valid: Iterable[str]) -> str:
+    """One of the valid strings; a near miss is told which one it is near to."""
+    valid = list(valid)
+    if isinstance(value, str) and value in valid:
+        return value
+    listed = ", ".join(repr(v) for v in valid)
+    near = difflib.get_close_matches(value, valid, n=1) if isinstance(value, str) else []
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"{name} must be one of {listed}, got {_brief(value)}{hint}")
+
+
+def callback(name: str, value: Any) -> Callable[..., Any] | None:
+    """A callable or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable or None, got {_brief(value)}")
+    checked: Callable[..., Any] | None = value
+    return checked
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """A callable."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {_brief(value)}")
+    checked: Callable[..., Any] = value
+    return checked
+
+
+def jacobian(value: Any) -> Any:
+    """A callable, True (fun returns residuals and Jacobian together), or the name of a difference scheme."""
+    if value is True or callable(value):
+        return value
+    if isinstance(value, str):
+        return choice("jac", value, SCHEMES)
+    listed = ", ".join(repr(s) for s in SCHEMES)
+    raise TypeError(f"jac must be callable, True or one of {listed}, got {_brief(value)}")
+
+
+def extra(args: Any) -> tuple[Any, ...]:
+    """Extra arguments of the user's functions, as a tuple; a single object that is not a tuple is refused."""
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(f"args must be a tuple, got {_brief(args)}")
+    return tuple(args)

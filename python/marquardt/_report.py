@@ -1,0 +1,66 @@
+"""How results and iterations look as text. Fields are computed once and laid out here; nothing else prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_NAMES = ("Iteration", "Total nfev", "Cost", "Cost reduction", "Step norm", "Optimality")
+
+
+def one_line(result: Mapping[str, Any]) -> str:
+    """`Result(GRADIENT, cost=1.2e-13, x=[1. 1.], nfev=20)`."""
+    with np.printoptions(precision=6, threshold=6):
+        x = str(result.get("x")).replace("\n", "")
+    status = result.get("status")
+    name = getattr(status, "name", status)
+    return f"Result({name}, cost={result.get('cost'):.6g}, x={x}, nfev={result.get('nfev')})"
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """One field a line; arrays on one line, shortened."""
+    width = max(len(name) for name in result)
+    lines = []
+    with np.printoptions(precision=8, threshold=12, edgeitems=3):
+        for name, value in result.items():
+            if isinstance(value, np.ndarray) and (value.ndim > 1 or value.dtype.names):
+                text = f"array of shape {value.shape}"
+            elif isinstance(value, list) and len(value) > 3:
+                text = f"list of {len(value)}"
+            elif hasattr(value, "name") and hasattr(value, "value"):
+                text = f"{value.name} ({value.value})"
+            else:
+                text = str(value).replace("\n", " ")
+            lines.append(f"{name:>{width}}: {text}")
+    return "\n".join(lines)
+
+
+def progress_header() -> str:
+    """The head of the table that `verbose=2` prints."""
+    return "".join(f"{name:^15}" for name in _NAMES)
+
+
+def progress_row(now: Any, last: Any | None) -> str:
+    """A row of that table: where the iteration stands, and the step that led there."""
+    reduction = f"{last.actual:.3e}" if last is not None and last.accepted else ""
+    step = f"{last.step_norm:.3e}" if last is not None and last.accepted else ""
+    cells = (str(now.iteration), str(now.nfev), f"{now.cost:.3e}", reduction, step, f"{now.optimality:.3e}")
+    return "".join(f"{cell:^15}" for cell in cells)
+
+
+def closing(result: Mapping[str, Any], travelled: float) -> str:
+    """What `verbose=1` prints at the end."""
+    warning = "" if result["success"] else "Warning: "
+    indent = " " * 9
+    return "\n".join(
+        (
+            f"{warning}{result['message']}",
+            f"{indent}Current function value: {result['cost']:.3e}",
+            f"{indent}Total delta_x: {travelled:.3e}",
+            f"{indent}Iterations: {result['nit']}",
+            f"{indent}Function evaluations: {result['nfev']}",
+            f"{indent}Jacobian evaluations: {result['njev']}",
+        )
+    )

@@ -1,0 +1,122 @@
+"""What a solve returns: one class for every face, readable as attributes or as a mapping."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from . import _core, _report
+
+_TABLE = {number: (name, sentence, success) for number, name, sentence, success in _core.status_table()}
+
+Status = IntEnum("Status", {name: number for number, (name, _, _) in _TABLE.items()})  # type: ignore[misc]
+Status.__doc__ = "How a solve ended. Positive: a first-order point, success; negative: anything else."
+Status.__module__ = "marquardt"
+
+
+def sentence(status: int) -> str:
+    """What a status means and, where it is not a success, what to do."""
+    return _TABLE[int(status)][1]
+
+
+def succeeded(status: int) -> bool:
+    """Whether a status is a success: the first-order conditions hold."""
+    return _TABLE[int(status)][2]
+
+
+class Result(dict[str, Any]):
+    """The outcome of a solve. Fields are attributes and mapping items alike.
+
+    Every face's result has at least these; a face may add its own.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n,)
+        The best point found.
+    success : bool
+        True only if the first-order conditions hold at `x`.
+    status : Status
+        How the solve ended.
+    message : str
+        The same as a sentence; where it is not a success, what to do.
+    cost : float
+        ``0.5 * sum(residuals**2)``.
+    residuals : ndarray, shape (m,)
+        Residuals at `x`.
+    jacobian : ndarray, shape (m, n)
+        Jacobian at `x`; NaN where it was never evaluated.
+    grad : ndarray, shape (n,)
+        ``jacobian.T @ residuals``.
+    optimality : float
+        What the method drives to zero: the largest component of the gradient, projected on the bounds.
+    active_mask : ndarray of int, shape (n,)
+        -1 at a lower bound, +1 at an upper bound, 0 free.
+    nfev, njev, nit : int
+        Residual evaluations (those of differences apart), Jacobians, accepted steps.
+    nfev_differences : int
+        Residual evaluations spent on finite differences.
+    rank : int
+        Numerical rank of the scaled Jacobian.
+    history : ndarray
+        One record per pass, a structured array: iteration, nfev, njev, cost, optimality, grad_norm, control
+        (damping or trust radius), and of its trial step_norm, actual, predicted, ratio, accepted.
+    notes : list of str
+        Remarks, such as that x0 was moved into the bounds.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}") from None
+
+    __setattr__ = dict.__setitem__  # type: ignore[assignment]
+    __delattr__ = dict.__delitem__  # type: ignore[assignment]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (dict(self),))
+
+    def __repr__(self) -> str:
+        return _report.one_line(self)
+
+    def __str__(self) -> str:
+        return _report.table(self)
+
+
+def dress(report: dict[str, Any], notes: list[str]) -> Result:
+    """The core's plain report as a Result; what a solve that never started lacks is filled with NaN."""
+    status = Status(report["status"])
+    n, m = report["x"].size, report["residuals"].size
+    never: dict[str, Any] = {
+        "jacobian": np.full((m, n), np.nan),
+        "grad": np.full(n, np.nan),
+        "optimality": np.nan,
+        "control": np.nan,
+        "rank": 0,
+        "active_mask": np.zeros(n, dtype=np.int32),
+    }
+    fields = {**never, **report}
+    return Result(
+        x=fields["x"],
+        success=succeeded(status),
+        status=status,
+        message=sentence(status),
+        cost=fields["cost"],
+        residuals=fields["residuals"],
+        jacobian=fields["jacobian"],
+        grad=fields["grad"],
+        optimality=fields["optimality"],
+        active_mask=fields["active_mask"],
+        nfev=fields["nfev"],
+        njev=fields["njev"],
+        nfev_differences=fields["nfev_differences"],
+        nit=fields["nit"],
+        rank=fields["rank"],
+        history=fields["history"],
+        notes=list(notes),
+    )

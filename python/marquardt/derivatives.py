@@ -1,0 +1,136 @@
+"""`check_jacobian`: compare a Jacobian with finite differences and name the worst entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _arguments, _core
+
+
+@dataclass(frozen=True)
+class JacobianCheck:
+    """The outcome of :func:`check_jacobian`. True if every entry agrees.
+
+    Attributes
+    ----------
+    ok : bool
+        Every entry agrees with the differences within `tolerance`.
+    error : float
+        The largest error: of an entry, relative to its column's length (root mean square), in the differences.
+    worst : (int, int)
+        Row (residual) and column (parameter) of that entry.
+    given, expected : float
+        Its value as given, and by differences.
+    tolerance : float
+        Largest error that counts as agreement.
+    errors : ndarray, shape (m, n)
+        The errors of all entries.
+    """
+
+    ok: bool
+    error: float
+    worst: tuple[int, int]
+    given: float
+    expected: float
+    tolerance: float
+    errors: NDArray[np.float64]
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        i, j = self.worst
+        verdict = "agrees with" if self.ok else "DIFFERS from"
+        return (
+            f"The Jacobian {verdict} finite differences; worst entry: residual {i}, parameter {j}, "
+            f"given {self.given:.8g}, by differences {self.expected:.8g} (error {self.error:.1e} of the column)."
+        )
+
+
+def check_jacobian(
+    fun: Callable[..., Any],
+    jac: Any,
+    x: Any,
+    args: tuple[Any, ...] = (),
+    *,
+    bounds: Any = None,
+    tolerance: float = 1e-6,
+    method: str = "3-point",
+) -> JacobianCheck:
+    """Compare a Jacobian with finite differences at `x` and name the worst entry.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> residuals``, shape (m,); with ``jac=True`` ``(residuals, Jacobian)``.
+    jac : callable or True
+        ``jac(x, *args) -> array of shape (m, n)``.
+    x : array_like, shape (n,)
+        Where to compare. Choose a generic point: at a minimum or at zero, wrong entries may look right.
+    args : tuple
+        Extra arguments of both.
+    bounds : (lower, upper), optional
+        `fun` is evaluated within them only.
+    tolerance : float, default 1e-6
+        Largest difference of an entry, relative to the root mean square of its column, that counts as agreement.
+    method : {'3-point', '2-point', 'cs'}
+        The differences; 'cs' (complex step) is exact to rounding where `fun` accepts complex numbers.
+
+    Returns
+    -------
+    JacobianCheck
+        True or false in an ``if`` or an ``assert``; ``str()`` says which entry is worst.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments that do not fit, or for what `fun` or `jac` return.
+
+    References
+    ----------
+    P. E. Gill, W. Murray and M. H. Wright, Practical Optimization, 1981, section 8.6, for the difference steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from marquardt import check_jacobian
+    >>> def fun(x):
+    ...     return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+    >>> def wrong(x):
+    ...     return np.array([[-20 * x[0], 10.0], [1.0, 0.0]])
+    >>> check = check_jacobian(fun, wrong, [-1.2, 1.0])
+    >>> bool(check), check.worst
+    (False, (1, 0))
+    """
+    point = _arguments.start(x)
+    lower, upper = _arguments.box(bounds, point.size)
+    point, _ = _arguments.into_box(point, lower, upper, "raise")
+    extra = _arguments.extra(args)
+    _arguments.function("fun", fun)
+    together = jac is True
+    if not together:
+        _arguments.function("jac", jac)
+    allowed = _arguments.tolerance("tolerance", tolerance)
+    _arguments.choice("method", method, _arguments.SCHEMES)
+    alone = (lambda z, *a: fun(z, *a)[0]) if together else fun
+    r, expected = _core.difference_jacobian(alone, extra, point, lower, upper, method, False)
+    given = np.asarray(fun(point.copy(), *extra)[1] if together else jac(point.copy(), *extra), dtype=np.float64)
+    if given.shape != expected.shape:
+        raise ValueError(f"jac must return an array of shape {expected.shape}, got shape {given.shape}")
+    return _compare(given, expected, allowed)
+
+
+def _compare(given: NDArray[np.float64], expected: NDArray[np.float64], allowed: float) -> JacobianCheck:
+    size = np.sqrt(np.mean(expected**2, axis=0))
+    size = np.where(size > 0, size, np.sqrt(np.mean(given**2, axis=0)))
+    difference = np.abs(given - expected)
+    errors = np.divide(difference, size, out=np.zeros_like(difference), where=size > 0)
+    errors = np.where(np.isfinite(difference), errors, np.inf)
+    i, j = (int(k) for k in np.unravel_index(np.argmax(errors), errors.shape))
+    worst = float(errors[i, j])
+    return JacobianCheck(worst <= allowed, worst, (i, j), float(given[i, j]), float(expected[i, j]), allowed, errors)

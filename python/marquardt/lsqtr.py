@@ -1,0 +1,224 @@
+"""`lsqtr`: trust-region least squares with SVD, Cholesky or QR subproblem solves, bounds and scaling."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import _arguments, _core, _report, _result
+from ._minimise import Request, minimise, watch
+
+_TR_METHODS = {"svd": "svd", "cho": "cholesky", "qr": "qr"}
+_RADIUS_RULES = ("scipy", "conngould", "mix")
+_OPTION_NAMES = (
+    "max_nfev",
+    "max_dx",
+    "initial_trust_radius",
+    "initial_trust_ratio",
+    "max_trust_radius",
+    "min_trust_radius",
+    "tr_increase_threshold",
+    "tr_decrease_threshold",
+    "tr_increase_ratio",
+    "tr_decrease_ratio",
+    "tr_method",
+)
+
+
+def lsqtr(
+    fun: Callable[..., Any],
+    x0: Any,
+    jac: Any,
+    bounds: Any = (-np.inf, np.inf),
+    args: tuple[Any, ...] = (),
+    x_scale: Any = "jac",
+    ftol: float | None = 1e-6,
+    xtol: float | None = 1e-6,
+    gtol: float | None = 1e-6,
+    verbose: int = 1,
+    maxiter: int | None = None,
+    callback: Callable[..., Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    vectorized: bool = False,
+    outside: str = "move",
+    max_time: float | None = None,
+) -> _result.Result:
+    """Minimise ``0.5 * ||fun(x)||**2`` subject to ``lower <= x <= upper`` by a trust-region method.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> residuals``, shape (m,); with ``jac=True`` ``(residuals, Jacobian)``.
+    x0 : array_like, shape (n,)
+        Start. Integers and booleans are promoted to float64.
+    jac : callable, True, '2-point', '3-point' or 'cs'
+        ``jac(x, *args) -> array of shape (m, n)`` in any layout; True if `fun` returns both; or differences.
+    bounds : (lower, upper)
+        Each a scalar, an array of shape (n,) or None for unbounded. ``lower == upper`` fixes a parameter.
+    args : tuple
+        Extra arguments of `fun`, `jac` and `callback`.
+    x_scale : 'jac' or array_like, shape (n,)
+        Characteristic size of each parameter; 'jac' takes the inverse of the largest column norm of the Jacobian
+        seen so far.
+    ftol, xtol, gtol : float or None, default 1e-6
+        Tolerances on the relative fall of the cost, on the relative size of the step, and on the largest component
+        of the gradient times the distance to the bound it points at. None switches a test off. None of them alone
+        makes a success: the point must look first-order to a measure without units as well.
+    verbose : {0, 1, 2}, default 1
+        0 silent, 1 a report at the end, 2 a line per iteration.
+    maxiter : int, optional
+        Largest number of iterations, ``100 * n`` by default.
+    callback : callable, optional
+        ``callback(x, *args)`` after each accepted step; a true value or StopIteration stops the solve.
+    options : mapping, optional
+        - ``max_nfev`` (``5 * maxiter + 1``): largest number of residual evaluations, those of differences not counted
+        - ``max_dx`` (inf): largest distance from x0
+        - ``initial_trust_radius`` ('scipy'): the length of x0 in the scaled variables; 'conngould': the length of the
+          Cauchy step; 'mix': the geometric mean of the two; or a positive number
+        - ``initial_trust_ratio`` (1): factor on it
+        - ``max_trust_radius`` (inf), ``min_trust_radius`` (2.2e-16): limits of the radius; below the second the
+          solve ends
+        - ``tr_increase_threshold`` (0.75), ``tr_decrease_threshold`` (0.25): gain ratios above and below which the
+          radius changes
+        - ``tr_increase_ratio`` (2), ``tr_decrease_ratio`` (0.25): by these factors of the step's length
+        - ``tr_method`` ('svd'): 'svd', 'cho' or 'qr', the factorisation of the subproblem
+    vectorized : bool, default False
+        `fun` also accepts points stacked as rows, (k, n), and returns (k, m): differences then take one call.
+    outside : {'move', 'raise'}
+        What to do with an `x0` outside the bounds.
+    max_time : float, optional
+        Seconds after which the best point so far is returned.
+
+    Returns
+    -------
+    Result
+        With `fun` (the residuals), `jac` (the Jacobian), `v` (distances to the bounds that the gradient points at),
+        `allx` (x0 and every accepted x), `alltr` (the trust radius of every pass) and `trust_radius` besides the
+        fields of every result.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments that do not fit, before `fun` is called; or for what `fun` or `jac` return.
+
+    Notes
+    -----
+    Each step minimises the linear model within the trust radius [1]_, to 1 % of the radius; bounds by scaling with the
+    distance to them and by reflection [2]_.
+
+    References
+    ----------
+    .. [1] J. J. More and D. C. Sorensen, Computing a trust region step, 1983.
+    .. [2] M. A. Branch, T. F. Coleman and Y. Li, A subspace, interior, and conjugate gradient method for large-scale
+       bound-constrained minimization problems, 1999.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from marquardt import lsqtr
+    >>> t = np.linspace(0, 4, 50)
+    >>> y = 2.5 * np.exp(-1.3 * t) + 0.5
+    >>> def residual(p):
+    ...     return p[0] * np.exp(-p[1] * t) + p[2] - y
+    >>> def jacobian(p):
+    ...     e = np.exp(-p[1] * t)
+    ...     return np.stack([e, -p[0] * t * e, np.ones_like(t)], axis=1)
+    >>> result = lsqtr(residual, [1, 1, 1], jacobian, verbose=0)
+    >>> result.success, result.x.round(6).tolist()
+    (True, [2.5, 1.3, 0.5])
+    """
+    x = _arguments.start(x0)
+    n = x.size
+    lower, upper = _arguments.box(bounds, n)
+    x, notes = _arguments.into_box(x, lower, upper, outside)
+    extra = _arguments.extra(args)
+    level = _arguments.count("verbose", verbose, 0)
+    iterations = 100 * n if maxiter is None else _arguments.count("maxiter", maxiter, 0)
+    subproblem, chosen = _read_options(options, iterations)
+    request = Request(
+        fun=_arguments.function("fun", fun),
+        jac=_arguments.jacobian(jac),
+        args=extra,
+        x0=x,
+        lower=lower,
+        upper=upper,
+        method="trust_region",
+        subproblem=subproblem,
+        scale=_read_scale(x_scale, n),
+        vectorized=bool(vectorized),
+        options={
+            "ftol": _arguments.tolerance("ftol", ftol),
+            "xtol": _arguments.tolerance("xtol", xtol),
+            "gtol": _arguments.tolerance("gtol", gtol),
+            "max_iterations": iterations,
+            "max_time": _arguments.seconds("max_time", max_time),
+            "keep_iterates": True,
+            **chosen,
+        },
+        observe=watch(_arguments.callback("callback", callback), extra, _printed() if level >= 2 else None),
+        notes=notes,
+    )
+
+    def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
+        _add_fields(result, report, lower, upper)
+        if level >= 1:
+            print(_report.closing(result, float(np.linalg.norm(result["x"] - x))))
+        return result
+
+    return minimise(request, finish)
+
+
+def _add_fields(result: _result.Result, report: dict[str, Any], lower: Any, upper: Any) -> None:
+    result["fun"] = result["residuals"]
+    result["jac"] = result["jacobian"]
+    result["v"] = _core.coleman_li_scaling(result["x"], result["grad"], lower, upper)
+    result["allx"] = report["iterates"]
+    result["alltr"] = report["history"]["control"].tolist()
+    result["trust_radius"] = report.get("control", np.nan)
+
+
+def _read_scale(x_scale: Any, n: int) -> Any:
+    """D = 1 / x_scale; empty for 'jac'."""
+    if isinstance(x_scale, str):
+        _arguments.choice("x_scale", x_scale, ("jac",))
+        return np.empty(0)
+    return 1 / _arguments.scale("x_scale", x_scale, n)
+
+
+def _read_options(options: Mapping[str, Any] | None, iterations: int) -> tuple[str, dict[str, Any]]:
+    """The subproblem's kind and the core's options; the mapping is left as it was."""
+    given = {} if options is None else dict(options)
+    for name in given:
+        if name not in _OPTION_NAMES:
+            near = difflib.get_close_matches(str(name), _OPTION_NAMES, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"unknown option {name!r}{hint}; the options are {', '.join(_OPTION_NAMES)}")
+    subproblem = _TR_METHODS[_arguments.choice("tr_method", given.pop("tr_method", "svd"), _TR_METHODS)]
+    max_nfev = given.pop("max_nfev", None)
+    chosen: dict[str, Any] = {
+        "max_nfev": 5 * iterations + 1 if max_nfev is None else _arguments.count("max_nfev", max_nfev, 1)
+    }
+    radius = given.pop("initial_trust_radius", "scipy")
+    if isinstance(radius, str):
+        chosen["initial_trust_radius"] = _arguments.choice("initial_trust_radius", radius, _RADIUS_RULES)
+    else:
+        chosen["initial_trust_radius"] = "number"
+        chosen["initial_trust_radius_value"] = _arguments.number("initial_trust_radius", radius)
+    for name, value in given.items():
+        chosen[name] = _arguments.number(name, value)
+    _core.check_options(chosen)
+    return subproblem, chosen
+
+
+def _printed() -> Callable[[Any, Any], None]:
+    def show(now: Any, last: Any) -> None:
+        if last is None:
+            print(_report.progress_header())
+        if last is None or last.accepted:
+            print(_report.progress_row(now, last))
+
+    return show
