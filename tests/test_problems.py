@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+
 from problems import ALL, Case, by_name, by_tag
 from problems.hard import HARD
 
@@ -75,12 +76,26 @@ def test_jacobian(case: Case) -> None:
         np.testing.assert_array_less(np.abs(J - reference), 1e-11 * np.minimum(rows, columns) + 1e-300)
 
 
+def test_gulf_jacobian_beyond_its_kink() -> None:
+    """The starts have x2 below every y_i, where |y - x2| = y - x2; here x2 lies among them."""
+    case = by_name("mgh-gulf-x1")
+    x = np.array([50.0, 33.0, 1.5])
+    np.testing.assert_allclose(case.jacobian(x), complex_step_jacobian(case, x), rtol=1e-11)
+
+
+def test_helical_valley_is_continuous() -> None:
+    """The angle runs on across x1 = 0 where x2 > 0, from a quarter turn."""
+    residual = by_name("mgh-helical_valley-x1").residual
+    left, right = (residual(np.array([side, 1.0, 0.3])) for side in (-1e-12, 1e-12))
+    np.testing.assert_allclose(left, right, atol=1e-9)
+
+
 def attainable(case: Case, x: np.ndarray) -> float:
     """Return how far cost(x) may lie from the minimum when x is a solution rounded to the digits given.
 
-    Rounding moves x by at most half a unit of the last digit, hence r by at most dr = sum_j |J_j| |dx_j|, and, the
-    gradient being zero, the cost by dr'dr / 2. Evaluating r itself loses a few units in the last place of its
-    largest terms, which enter the cost through r and squared.
+    Rounding moves x by at most half a unit of the last digit, hence r by at most dr = sum_j |J_j| |dx_j| and,
+    the gradient being zero, the cost by dr'dr / 2. Evaluating r itself loses a few units in the last place of
+    its largest terms, which enter the cost through r and squared.
     """
     r, J = case.residual(x), np.abs(case.jacobian(x))
     moved = np.linalg.norm(J @ np.abs(x)) * 0.5 * 10.0 ** (1 - case.digits)
@@ -104,23 +119,52 @@ def test_solutions_are_stationary(case: Case) -> None:
         g = J.T @ r
         g = np.where((x == case.lower) & (g > 0), 0, np.where((x == case.upper) & (g < 0), 0, g))
         norms = np.linalg.norm(J, axis=0)
-        # Gauss-Newton part of the Hessian times the error of x, twice for the neglected part, and rounding of r.
+        # Gauss-Newton part of the Hessian times the error of x, twice for the other part; rounding of r.
         moved = 10.0 ** (1 - case.digits) * (np.abs(J.T) @ np.abs(J) @ np.abs(x))
         rounded = 1e3 * EPS * norms * (np.linalg.norm(r) + np.linalg.norm(np.abs(J) @ np.abs(x)))
         np.testing.assert_array_less(np.abs(g), moved + rounded + 1e-300)
 
 
-@pytest.mark.parametrize("case", by_tag("rank-deficient"), ids=str)
-def test_rank_is_deficient_at_solutions(case: Case) -> None:
-    for x in case.solutions:
-        J = case.jacobian(x)
-        assert np.linalg.matrix_rank(J) < J.shape[1]
+def singular(J: np.ndarray) -> bool:
+    """Whether the columns, brought to length one, are dependent to ten digits."""
+    norms = np.linalg.norm(J, axis=0)
+    if not norms.all() or J.shape[0] < J.shape[1]:
+        return True
+    values = np.linalg.svd(J / norms, compute_uv=False)
+    return bool(values[-1] < 1e-10 * values[0])
+
+
+@pytest.mark.parametrize("case", SOLVED, ids=str)
+def test_rank_at_solutions(case: Case) -> None:
+    lost = any(singular(case.jacobian(x)) for x in case.solutions)
+    assert ("rank-deficient" in case.tags) == lost
+
+
+def test_rank_at_local_minima() -> None:
+    points = {
+        "freudenstein_roth": [11.412778986902092, -0.8968052532744766],
+        "trigonometric": [
+            *(0.055150903980691425, 0.05684061679473867, 0.058764001762695355, 0.060990608656760856),
+            *(0.06362621369585482, 0.06684317945275943, 0.20816151856988055, 0.164363095885649),
+            *(0.08500689568850706, 0.09143145071470792),
+        ],
+    }
+    assert {case.name for case in by_tag("singular-local", "x1")} == {f"mgh-{name}-x1" for name in points}
+    for name, x in points.items():
+        case = by_name(f"mgh-{name}-x1")
+        assert case.cost(x) == pytest.approx(case.other_minima[0], rel=1e-10)
+        assert singular(case.jacobian(np.array(x)))
 
 
 def test_bounds_bind_or_are_named_idle() -> None:
     """Most bounded cases are there because a bound holds at the solution."""
-    idle = {case.name for case in by_tag("bounded") for x in case.solutions if np.all((case.lower < x) & (x < case.upper))}
-    assert idle == {
+    idle = [
+        case.name
+        for case in by_tag("bounded")
+        for x in case.solutions
+        if np.all((case.lower < x) & (x < case.upper))
+    ]
+    assert set(idle) == {
         "bounded-rosenbrock-idle",
         "bounded-rosenbrock-hs1",
         "bounded-wide",

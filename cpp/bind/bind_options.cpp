@@ -62,9 +62,6 @@ void bind_options(py::module_& m) {
         return rows;
       },
       "Every option of a solve: (name, default, meaning).");
-  m.def(
-      "check_options", [](const py::dict& given) { read_options(given); }, py::arg("options"),
-      "Raises ValueError or TypeError naming the option, its value and the rule.");
 }
 
 }  // namespace marquardt::bind

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from marquardt.nist import CERTIFIED_DIGITS, load, names
 from marquardt.nist.report import rows, summarise, totals
 from marquardt.nist.runs import DIGITS_WANTED, METHODS, Run, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:

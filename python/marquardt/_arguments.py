@@ -42,15 +42,18 @@ def start(x0: Any) -> Vector:
     x = np.atleast_1d(x)
     if x.size == 0:
         raise ValueError("x0 must have at least one parameter, got an empty array")
-    bad = np.flatnonzero(~np.isfinite(x))
-    if bad.size:
-        raise ValueError(f"x0 must be finite, got x0[{bad[0]}] = {x[bad[0]]}")
+    finite = np.isfinite(x)
+    if not finite.all():
+        j = int(np.argmin(finite))
+        raise ValueError(f"x0 must be finite, got x0[{j}] = {x[j]}")
     return x
 
 
 def _side(name: str, value: Any, n: int, missing: float) -> Vector:
     if value is None:
         return np.full(n, missing)
+    if type(value) is float and value == value:  # the usual case, a plain number, without detours
+        return np.full(n, value)
     side = _real(name, value)
     if side.ndim > 1 or side.size not in (1, n):
         raise ValueError(f"{name} must be a scalar or have shape ({n},) as x0 has, got shape {side.shape}")
@@ -71,15 +74,14 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
         raise ValueError(f"bounds must be a pair (lower, upper), got {_brief(bounds)}") from None
     lb = _side("the lower bound", lower, n, -np.inf)
     ub = _side("the upper bound", upper, n, np.inf)
-    crossed = np.flatnonzero(lb > ub)
-    if crossed.size:
-        j = crossed[0]
+    if (lb > ub).any():
+        j = int(np.argmax(lb > ub))
         raise ValueError(
             f"each lower bound must be at most its upper bound, got {lb[j]} > {ub[j]} for parameter {j}"
         )
-    nowhere = np.flatnonzero((lb == np.inf) | (ub == -np.inf))
-    if nowhere.size:
-        j = nowhere[0]
+    nowhere = (lb == np.inf) | (ub == -np.inf)
+    if nowhere.any():
+        j = int(np.argmax(nowhere))
         raise ValueError(f"bounds must leave room for finite numbers, got [{lb[j]}, {ub[j]}] for parameter {j}")
     return lb, ub
 
@@ -87,10 +89,10 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
 def into_box(x0: Vector, lower: Vector, upper: Vector, outside: str) -> tuple[Vector, list[str]]:
     """x0 moved into the box, and a note that says so; or a refusal if the caller asked for one."""
     choice("outside", outside, ("move", "raise"))
-    out = np.flatnonzero((x0 < lower) | (x0 > upper))
-    if not out.size:
+    out = (x0 < lower) | (x0 > upper)
+    if not out.any():
         return x0, []
-    j = out[0]
+    j = int(np.argmax(out))
     where = f"x0[{j}] = {x0[j]} is outside [{lower[j]}, {upper[j]}]"
     if outside == "raise":
         raise ValueError(f"x0 must lie within the bounds, but {where}")
@@ -119,6 +121,8 @@ def scale(name: str, value: Any, n: int) -> Vector:
 
 def number(name: str, value: Any) -> float:
     """A real number."""
+    if type(value) is float:
+        return value
     if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0:
         raise TypeError(f"{name} must be a number, got {_brief(value)}")
     try:

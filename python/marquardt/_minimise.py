@@ -56,7 +56,7 @@ def minimise(request: Request, finish: Callable[[_result.Result, dict[str, Any]]
     result = finish(_result.dress(report, request.notes), report)
     if exception is None:
         return result
-    exception.partial_result = result
+    exception.partial_result = result  # type: ignore[attr-defined]
     raise exception
 
 

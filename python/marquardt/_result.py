@@ -72,8 +72,8 @@ class Result(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}") from None
 
-    __setattr__ = dict.__setitem__  # type: ignore[assignment]
-    __delattr__ = dict.__delitem__  # type: ignore[assignment]
+    __setattr__ = dict.__setitem__
+    __delattr__ = dict.__delitem__
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
@@ -91,16 +91,7 @@ class Result(dict[str, Any]):
 def dress(report: dict[str, Any], notes: list[str]) -> Result:
     """The core's plain report as a Result; what a solve that never started lacks is filled with NaN."""
     status = Status(report["status"])
-    n, m = report["x"].size, report["residuals"].size
-    never: dict[str, Any] = {
-        "jacobian": np.full((m, n), np.nan),
-        "grad": np.full(n, np.nan),
-        "optimality": np.nan,
-        "control": np.nan,
-        "rank": 0,
-        "active_mask": np.zeros(n, dtype=np.int32),
-    }
-    fields = {**never, **report}
+    fields = report if "jacobian" in report else {**_never_linearised(report), **report}
     return Result(
         x=fields["x"],
         success=succeeded(status),
@@ -120,3 +111,14 @@ def dress(report: dict[str, Any], notes: list[str]) -> Result:
         history=fields["history"],
         notes=list(notes),
     )
+
+
+def _never_linearised(report: dict[str, Any]) -> dict[str, Any]:
+    n, m = report["x"].size, report["residuals"].size
+    return {
+        "jacobian": np.full((m, n), np.nan),
+        "grad": np.full(n, np.nan),
+        "optimality": np.nan,
+        "rank": 0,
+        "active_mask": np.zeros(n, dtype=np.int32),
+    }

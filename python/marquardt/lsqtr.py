@@ -210,7 +210,6 @@ def _read_options(options: Mapping[str, Any] | None, iterations: int) -> tuple[s
         chosen["initial_trust_radius_value"] = _arguments.number("initial_trust_radius", radius)
     for name, value in given.items():
         chosen[name] = _arguments.number(name, value)
-    _core.check_options(chosen)
     return subproblem, chosen
 
 

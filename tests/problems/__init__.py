@@ -1,9 +1,12 @@
-"""One registry of problems for all tests: `ALL`, `by_tag("mgh")`, `by_name("mgh-rosenbrock")`.
+"""One registry of problems for all tests: `ALL`, `by_tag("mgh")`, `by_name("mgh-rosenbrock-x1")`.
 
-Tags: the family (nist, mgh, bounded, degenerate) and properties. NIST: lower, average, higher, start1, start2.
-Moré-Garbow-Hillstrom: x1, x10, x100 (multiple of the standard start). Any: zero-residual (the minimum is 0),
-rank-deficient (J loses rank at a solution), underdetermined (fewer residuals than parameters), fixed (some
-lower == upper), outside (the start violates a bound), linear, hard (see hard.py).
+Tags: the family (nist, mgh, bounded, degenerate) and properties.
+
+- NIST: lower, average, higher; start1, start2.
+- MGH, that is Moré, Garbow and Hillstrom: x1, x10, x100 (multiple of the standard start).
+- Any: zero-residual (the minimum is 0), rank-deficient (J loses rank at a solution), singular-local (J loses
+  rank at another minimum), underdetermined (fewer residuals than parameters), fixed (some lower == upper),
+  outside (the start violates a bound), linear, hard (see hard.py).
 """
 
 from __future__ import annotations

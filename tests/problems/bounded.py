@@ -1,20 +1,27 @@
-"""Problems whose solution within bounds is known exactly: bounds active, idle, equal, touched, violated at x0."""
+"""Problems whose solution within bounds is known exactly: bounds active, idle, equal, or touched."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .case import Array, Case, make_case
 from .mgh_functions import gulf, gulf_jacobian, rosenbrock, rosenbrock_jacobian, wood, wood_jacobian
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _INFINITY = np.inf
 
 
 def _rosenbrock(
-    label: str, x0: ArrayLike, lower: ArrayLike, upper: ArrayLike, solution: Array | list[float], **details: Any
+    label: str,
+    x0: ArrayLike,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    solution: Array | list[float],
+    **details: Any,
 ) -> Case:
     """Return Rosenbrock's valley in a box; the cost of the solution follows from the function."""
     r = rosenbrock(np.asarray(solution, dtype=float))
@@ -38,7 +45,8 @@ def _rosenbrock_cases() -> list[Case]:
     # With x1 <= 0.8 active, x2 is free to reach x1^2: (0.8, 0.64), cost 0.02.
     low, high, answer = [0.0, 0.0], [0.8, 2.0], [0.8, 0.64]
     free = [-_INFINITY, -_INFINITY]
-    # With x2 >= 1.5 active (Hock-Schittkowski 2), x1 solves 400 x1^3 + (2 - 600) x1 - 2 = 0: three real roots.
+    # With x2 >= 1.5 active (Hock-Schittkowski 2), x1 solves 400 x1^3 - 598 x1 - 2 = 0; the outer two of its
+    # three real roots are minima.
     a = np.sqrt(598 / 1200)
     roots = [2 * a * np.cos((np.arccos(1 / (400 * a**3)) + turn) / 3) for turn in (0, 2 * np.pi)]
     costs = [0.5 * float(np.sum(rosenbrock(np.array([root, 1.5])) ** 2)) for root in roots]
@@ -67,11 +75,15 @@ def _rosenbrock_cases() -> list[Case]:
         ),
         _rosenbrock("one-fixed", [0.5, 1.0], [0.5, -2.0], [0.5, 2.0], [0.5, 0.25], tags=["fixed"]),
         _rosenbrock("all-fixed", [0.5, 1.0], [0.5, 1.0], [0.5, 1.0], [0.5, 1.0], tags=["fixed"]),
-        _rosenbrock("fixed-elsewhere", [0.0, 0.0], [0.5, -2.0], [0.5, 2.0], [0.5, 0.25], tags=["fixed", "outside"]),
+        _rosenbrock(
+            "fixed-elsewhere", [0.0, 0.0], [0.5, -2.0], [0.5, 2.0], [0.5, 0.25], tags=["fixed", "outside"]
+        ),
     ]
 
 
-def _linear(label: str, A: ArrayLike, b: ArrayLike, x0: ArrayLike, solution: ArrayLike, **details: Any) -> Case:
+def _linear(
+    label: str, A: ArrayLike, b: ArrayLike, x0: ArrayLike, solution: ArrayLike, **details: Any
+) -> Case:
     """Return minimise 0.5 ||A x - b||^2 in a box."""
     matrix, right, x = (np.asarray(values, dtype=float) for values in (A, b, solution))
     r = matrix @ x - right
@@ -104,8 +116,15 @@ def _linear_cases() -> list[Case]:
     centre = np.array([-1.0, 0.5, 3.0, 2.0])
     return [
         _linear("clip", np.eye(4), centre, np.full(4, 0.5), [0, 0.5, 1, 1], lower=0.0, upper=1.0),
-        _linear("clip-scaled", np.diag([1e-4, 1, 1e4, 1]), [-1e-4, 0.5, 3e4, 2], np.full(4, 0.5), [0, 0.5, 1, 1],
-                lower=0.0, upper=1.0),
+        _linear(
+            "clip-scaled",
+            np.diag([1e-4, 1, 1e4, 1]),
+            [-1e-4, 0.5, 3e4, 2],
+            np.full(4, 0.5),
+            [0, 0.5, 1, 1],
+            lower=0.0,
+            upper=1.0,
+        ),
         _linear("half-line", [[1.0]], [-1.0], [5.0], [0.0], lower=0.0),
         _linear("half-line-from-bound", [[1.0]], [-1.0], [0.0], [0.0], lower=0.0),
         _linear("narrow", [[1.0]], [3.0], [1.0], [1 + 1e-10], lower=1.0, upper=1 + 1e-10),

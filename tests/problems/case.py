@@ -24,8 +24,8 @@ class Case:
     name : str
         Unique, readable as a test id.
     residual, jacobian : callable
-        Functions of x alone. They accept complex x (so that a complex step can check one against the other) and
-        are quiet: overflow and bad arguments give inf and NaN, no warning.
+        Functions of x alone, quiet: overflow and bad arguments give inf and NaN, no warning. The residual
+        accepts complex x, so that a complex step can check the Jacobian.
     x0 : ndarray
         The start; not always inside the bounds.
     lower, upper : ndarray
@@ -35,7 +35,8 @@ class Case:
     solutions : tuple of ndarray
         Known minimisers, each with cost `minimum`; empty if none is known or none is finite.
     other_minima : tuple of float
-        Costs at which a solver may rightly end too: local minima, and infima approached at infinity.
+        Costs at which a solver may rightly end too: local minima, and infima approached at infinity, where it
+        need not claim success.
     digits : int
         Significant digits to which `minimum` and `solutions` are given.
     tags : frozenset of str

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .case import Array, Case, Function, make_case
 from .mgh_functions import rosenbrock, rosenbrock_jacobian
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import ArrayLike
 
 _T = np.linspace(0, 1, 8)
 
@@ -55,7 +59,9 @@ def _rank_cases() -> list[Case]:
         _linear("zero-column", np.stack([ones, 0 * ones], axis=1), _T + wave, [5.0, 7.0], deficient),
         _linear("zero-column-first", np.stack([0 * ones, ones], axis=1), _T + wave, [5.0, 7.0], deficient),
         _linear("equal-columns", np.stack([_T, _T], axis=1), wave, [1.0, -3.0], deficient),
-        _linear("dependent-columns", np.stack([ones, _T, 2 * ones - _T], axis=1), wave, [1, 2, 3.0], deficient),
+        _linear(
+            "dependent-columns", np.stack([ones, _T, 2 * ones - _T], axis=1), wave, [1, 2, 3.0], deficient
+        ),
         _linear("wide-linear", np.array([[1.0, 1, 1], [1, -1, 0]]), np.array([3.0, 0]), [5.0, -2, 1], wide),
         _case("product", _product_residual, _product_jacobian, [1.0, 1.0], 0, [[2, 3], [6, 1]], deficient),
         _case("product-skewed", _product_residual, _product_jacobian, [100.0, 1e-3], 0, [[2, 3]], deficient),
@@ -78,7 +84,9 @@ def _rank_cases() -> list[Case]:
             deficient,
         ),
         _case("solved", rosenbrock, rosenbrock_jacobian, [1.0, 1.0], 0, [[1, 1]]),
-        _case("all-zero", lambda x: 0 * x, lambda x: np.zeros((3, 3)), [1.0, 2, 3], 0, [[1, 2, 3]], deficient),
+        _case(
+            "all-zero", lambda x: 0 * x, lambda x: np.zeros((3, 3)), [1.0, 2, 3], 0, [[1, 2, 3]], deficient
+        ),
     ]
 
 
@@ -92,7 +100,10 @@ def _line_jacobian(x: Array) -> Array:
 
 def _scalar_cases() -> list[Case]:
     return [
-        *(_case(f"line-from-{x0:g}", _line, _line_jacobian, [x0], 0, [[3]]) for x0 in (1e-9, 0.0, 1e-300, 1e12)),
+        *(
+            _case(f"line-from-{x0:g}", _line, _line_jacobian, [x0], 0, [[3]])
+            for x0 in (1e-9, 0.0, 1e-300, 1e12)
+        ),
         _case("exponential-from-30", np.expm1, lambda x: np.exp(x)[None, :], [30.0], 0, [[0]]),
         _case(
             "quartic-from-1000",
@@ -102,7 +113,9 @@ def _scalar_cases() -> list[Case]:
             0,
             [[1]],
         ),
-        _case("logarithm-from-0.01", lambda x: np.log(x) - 5, lambda x: 1 / x[None, :], [0.01], 0, [[np.exp(5)]]),
+        _case(
+            "logarithm-from-0.01", lambda x: np.log(x) - 5, lambda x: 1 / x[None, :], [0.01], 0, [[np.exp(5)]]
+        ),
     ]
 
 

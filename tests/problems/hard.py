@@ -1,7 +1,7 @@
 """Names of the cases that other solvers lose, so that a test can ask for the rest without exception.
 
-Measured: from these starts at least one of SciPy 1.17's trf (x_scale 1 and "jac") and lm, with the exact Jacobian,
-tolerances of 1e-14 and 2000 evaluations, ends at no known minimum of the case.
+Measured: from these starts at least one of SciPy 1.17's trf (x_scale 1 and "jac") and lm, with the exact
+Jacobian, tolerances of 1e-14 and 2000 evaluations, ends at no known minimum of the case.
 """
 
 from __future__ import annotations

@@ -1,21 +1,25 @@
 """The 35 Moré-Garbow-Hillstrom problems, each from its standard start, ten times and a hundred times that.
 
 J. J. Moré, B. S. Garbow, K. E. Hillstrom: Testing Unconstrained Optimization Software, ACM Transactions on
-Mathematical Software 7 (1981) 17-41. The paper gives minima of the sum of squares to six digits; those below are
-half of that, recomputed to twelve, and agree with it, save that Chebyquad with n = 10 has a lower minimum than the
-one listed there. Infima approached only at infinity and further local minima where solvers are seen to end are
-listed as other minima. Watson's standard start is the origin, so it has no multiples.
+Mathematical Software 7 (1981) 17-41. The paper gives minima of the sum of squares to six digits; those below
+are half of that, recomputed to twelve, and agree with it, save that Chebyquad with n = 10 has a lower minimum
+than the one listed there. Infima approached only at infinity and further local minima where solvers are seen
+to end are listed as other minima. Watson's standard start is the origin, so it has no multiples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from . import mgh_functions as functions
 from .case import Case, make_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike
 
 
 def _family(
@@ -60,7 +64,14 @@ CASES: tuple[Case, ...] = tuple(
     case
     for family in (
         _family("rosenbrock", [-1.2, 1], 0, [[1, 1]]),
-        _family("freudenstein_roth", [0.5, -2], 0, [[5, 4]], other_minima=[24.49212683962]),
+        _family(
+            "freudenstein_roth",
+            [0.5, -2],
+            0,
+            [[5, 4]],
+            other_minima=[24.49212683962],
+            tags=["singular-local"],
+        ),
         _family("powell_badly_scaled", [0, 1], 0, [[1.0981593296997557e-5, 9.106146739867036]]),
         _family("brown_badly_scaled", [1, 1], 0, [[1e6, 2e-6]]),
         _family("beale", [1, 1], 0, [[3, 0.5]], other_minima=[0.226004464285714]),
@@ -95,8 +106,22 @@ CASES: tuple[Case, ...] = tuple(
             [[50, 25, 1.5]],
             other_minima=[16.4175],  # all exponentials underflow: flat, as is 100 times the start
         ),
-        _family("box_3d", [0, 10, 20], 0, [[1, 10, 1], [10, 1, -1], [1, 1, 0]], other_minima=[0.0377943703775]),
-        _family("extended_powell", [3, -1, 0, 1], 0, [np.zeros(4)], label="powell_singular", tags=["rank-deficient"]),
+        _family(
+            "box_3d",
+            [0, 10, 20],
+            0,
+            [[1, 10, 1], [10, 1, -1], [1, 1, 0]],
+            other_minima=[0.0377943703775],
+            tags=["rank-deficient"],
+        ),
+        _family(
+            "extended_powell",
+            [3, -1, 0, 1],
+            0,
+            [np.zeros(4)],
+            label="powell_singular",
+            tags=["rank-deficient"],
+        ),
         _family("wood", [-3, -1, -3, -1], 0, [np.ones(4)]),
         _family(
             "kowalik_osborne",
@@ -123,7 +148,13 @@ CASES: tuple[Case, ...] = tuple(
             ],
             other_minima=[0.576451454545455],  # the mean: both exponentials lost at infinity
         ),
-        _family("biggs_exp6", [1, 2, 1, 1, 1, 1], 0, [[1, 10, 1, 5, 4, 3], [4, 10, 3, 5, 1, 1]], other_minima=[0.00282782496275, 0.153183386312]),
+        _family(
+            "biggs_exp6",
+            [1, 2, 1, 1, 1, 1],
+            0,
+            [[1, 10, 1, 5, 4, 3], [4, 10, 3, 5, 1, 1]],
+            other_minima=[0.00282782496275, 0.153183386312],
+        ),
         _family(
             "osborne_2",
             [1.3, 0.65, 0.65, 0.7, 0.6, 3, 5, 7, 2, 4.5, 5.5],
@@ -184,7 +215,11 @@ CASES: tuple[Case, ...] = tuple(
         _family("extended_rosenbrock", [-1.2, 1] * 5, 0, [np.ones(10)]),
         _family("extended_powell", [3, -1, 0, 1] * 3, 0, [np.zeros(12)], tags=["rank-deficient"]),
         _family(
-            "penalty_1", np.arange(1, 5), 1.1249887504499e-5, [np.full(4, 0.250007499587538)], label="penalty_1-4"
+            "penalty_1",
+            np.arange(1, 5),
+            1.1249887504499e-5,
+            [np.full(4, 0.250007499587538)],
+            label="penalty_1-4",
         ),
         _family(
             "penalty_1",
@@ -214,7 +249,14 @@ CASES: tuple[Case, ...] = tuple(
             label="penalty_2-10",
         ),
         _family("variably_dimensioned", 1 - np.arange(1, 11) / 10, 0, [np.ones(10)]),
-        _family("trigonometric", np.full(10, 0.1), 0, [np.zeros(10)], other_minima=[1.39752806094e-5, 2.10931694396e-5, 0.000439411260911]),
+        _family(
+            "trigonometric",
+            np.full(10, 0.1),
+            0,
+            [np.zeros(10)],
+            other_minima=[1.39752806094e-5, 2.10931694396e-5, 0.000439411260911],
+            tags=["singular-local"],
+        ),
         _family("brown_almost_linear", np.full(10, 0.5), 0, [np.ones(10)], other_minima=[0.5]),
         _family(
             "discrete_boundary",
@@ -265,11 +307,18 @@ CASES: tuple[Case, ...] = tuple(
             ],
         ),
         _family("linear_full_rank", np.ones(5), (_M - 5) / 2, [-np.ones(5)]),
-        _family("linear_rank_1", np.ones(5), _M * (_M - 1) / (4 * (2 * _M + 1)), tags=["rank-deficient"]),
+        _family(
+            "linear_rank_1",
+            np.ones(5),
+            _M * (_M - 1) / (4 * (2 * _M + 1)),
+            [[3 / (2 * _M + 1), 0, 0, 0, 0]],
+            tags=["rank-deficient"],
+        ),
         _family(
             "linear_rank_1_zeros",
             np.ones(5),
             (_M**2 + 3 * _M - 6) / (4 * (2 * _M - 3)),
+            [[7, 1.5 / (2 * _M - 3), 0, 0, 7]],
             tags=["rank-deficient"],
         ),
         _family(
@@ -283,6 +332,7 @@ CASES: tuple[Case, ...] = tuple(
                 ]
             ],
             label="chebyquad-8",
+            tags=["rank-deficient"],
         ),
         _family(
             "chebyquad",
@@ -290,7 +340,13 @@ CASES: tuple[Case, ...] = tuple(
             0,
             [
                 [
-                    *(0.04420534613578274, 0.23561910847106002, 0.19949067230988093, 0.41604690789259796, 0.5),
+                    *(
+                        0.04420534613578274,
+                        0.23561910847106002,
+                        0.19949067230988093,
+                        0.41604690789259796,
+                        0.5,
+                    ),
                     *(0.5839530921074019, 0.800509327690119, 0.7643808915289401, 0.9557946538642172),
                 ]
             ],
@@ -309,6 +365,7 @@ CASES: tuple[Case, ...] = tuple(
             ],
             other_minima=[0.0032519774004411504, 0.00475031442511084],
             label="chebyquad-10",
+            tags=["rank-deficient"],
         ),
     )
     for case in family

@@ -7,9 +7,12 @@ Each `name(x)` is the residual, `name_jacobian(x)` its matrix of derivatives.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from .case import Array
+if TYPE_CHECKING:
+    from .case import Array
 
 
 def _count(last: int, first: int = 1) -> Array:

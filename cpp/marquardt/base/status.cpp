@@ -35,6 +35,9 @@ const std::vector<StatusEntry>& status_table() {
        "Not converged: max_time is used up; x is the best point so far. Raise max_time, or start from this x again.", false},
       {Status::distance_limit, "DISTANCE_LIMIT",
        "Not converged: the next step would leave the distance max_dx from x0; x is the best point within it.", false},
+      {Status::flat, "FLAT",
+       "Not converged: a parameter has no effect on the residuals here (its Jacobian column is zero), though it has "
+       "elsewhere. Start nearer to where it matters, or bound it.", false},
       {Status::interrupted, "INTERRUPTED", "Interrupted by an exception; x is the best point so far.", false},
   };
   return table;

@@ -26,6 +26,7 @@ enum class Status : int {
   time_limit = -8,
   distance_limit = -9,  // max_dx
   interrupted = -10,    // an exception or Ctrl-C: the best point so far
+  flat = -11,           // a parameter ran onto a plateau: it has no effect here, though it has elsewhere
 };
 
 struct StatusEntry {

@@ -15,20 +15,10 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
-
-// A column norm in this range had no square, and no square of anything within rounding of it, that over- or
-// underflowed: epsilon * 1e-135 squared is above the smallest normal number, m * 1e150 squared below the largest.
-constexpr double smallest_safe = 1e-135, largest_safe = 1e150;
-
-bool safe(double norm) { return norm >= smallest_safe && norm <= largest_safe; }
-
-template <typename Column>
-double norm_of(const Column& v) {
-  const double norm = v.norm();
-  return safe(norm) ? norm : v.stableNorm();
-}
 
 // Reflects the first `count` columns of A to upper triangular form, carrying all columns of A along. Level 2.
 template <typename Block>
@@ -88,14 +78,6 @@ void triangularise(Work& A, Index n, Vector& coefficients, Vector& scratch) {
 Index leading_dimension(Index rows) {
   const Index aligned = (rows + 7) / 8 * 8;  // 64 bytes: a cache line
   return aligned % 512 == 0 ? aligned + 8 : aligned;
-}
-
-// The power of two that brings `size` into [1/2, 1); 1 for zero. 2^1000 bounds it: the factor itself must be finite.
-double normaliser(double size) {
-  if (size == 0) return 1;
-  int exponent;
-  std::frexp(size, &exponent);
-  return std::ldexp(1.0, std::clamp(-exponent, -1000, 1000));
 }
 
 }  // namespace
@@ -208,7 +190,7 @@ void Accumulator::fold_triangle(const MatrixView& J, const VectorView& r, Index 
 
 void Accumulator::scale_columns(Work& work) {
   for (Index j = 0; j <= n_; ++j) {
-    scale_[j] = normaliser(work.col(j).cwiseAbs().maxCoeff());
+    scale_[j] = normaliser(work.col(j).cwiseAbs().maxCoeff(), 1000);
     work.col(j) *= scale_[j];
   }
 }
@@ -220,16 +202,16 @@ void Accumulator::read_triangle(const Work& work) {
   for (Index j = 0; j <= n_; ++j) {
     const Index height = std::min({j + 1, n_, rows});
     candidate_.col(j).head(height) = work.col(j).head(height) / scale_[j];
-    norms_[j] = norm_of(work.col(j).head(height)) / scale_[j];
+    norms_[j] = safe_norm(work.col(j).head(height)) / scale_[j];
   }
-  candidate_rest_ = rows > n_ ? norm_of(work.col(n_).tail(rows - n_)) / scale_[n_] : 0;
+  candidate_rest_ = rows > n_ ? safe_norm(work.col(n_).tail(rows - n_)) / scale_[n_] : 0;
   norms_[n_] = std::hypot(norms_[n_], candidate_rest_);
 }
 
 // Was every square harmless? Reflectors keep column norms, so n + 1 norms answer for all m rows.
 bool Accumulator::trustworthy(const MatrixView& J, const VectorView& r) const {
   for (Index j = 0; j <= n_; ++j) {
-    if (safe(norms_[j])) continue;
+    if (is_safe(norms_[j])) continue;
     const bool zero = norms_[j] == 0 && (j < n_ ? (J.col(j).array() == 0).all() && rows_.column_norms[j] == 0
                                                 : (r.array() == 0).all() && (rows_.z.array() == 0).all());
     if (!zero) return false;
@@ -251,7 +233,7 @@ void Accumulator::fold_gram(const MatrixView& J, const VectorView& r) {
   rows_.rr += r.squaredNorm();
   for (Index j = 0; j < n_; ++j) {
     const double norm = std::sqrt(rows_.H(j, j));
-    rows_.column_norms[j] = safe(norm) ? norm : std::hypot(rows_.column_norms[j], J.col(j).stableNorm());
+    rows_.column_norms[j] = is_safe(norm) ? norm : std::hypot(rows_.column_norms[j], J.col(j).stableNorm());
   }
 }
 

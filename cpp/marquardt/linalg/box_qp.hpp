@@ -11,9 +11,9 @@
 namespace marquardt {
 
 struct BoxQpReport {
-  bool solved = false;       // KKT conditions hold to rounding
-  int iterations = 0;        // reduced Newton systems solved
-  double kkt = infinity;     // largest violation of the first-order conditions, relative to the gradient's own scale
+  bool solved = false;    // KKT conditions hold to rounding
+  int iterations = 0;     // reduced Newton systems solved
+  double kkt = infinity;  // largest violation of the first-order conditions, relative to the gradient's own scale
 };
 
 // Owns its buffers, so that a sequence of problems of one size allocates once.
@@ -28,10 +28,29 @@ class BoxQp {
   const Eigen::VectorXi& active() const { return active_; }
 
  private:
-  Vector gradient_, step_, trial_, free_gradient_, free_step_, H_diagonal_;
-  Matrix H_free_;
-  Eigen::VectorXi active_;
-  std::vector<Index> free_;
+  struct Problem;
+  enum class Direction { newton, ray };  // a step of natural length 1; a line on which the model falls without end
+
+  bool start(const Problem& qp, Vector& x);
+  double measure(const Problem& qp, const Vector& x);
+  double violation(const Problem& qp, const Vector& x, Index i) const;
+  void hold_all(const Problem& qp, const Vector& x);
+  bool release_one(const Problem& qp, const Vector& x);
+  Direction find_direction(const Problem& qp);
+  Direction singular_direction(const Problem& qp);
+  bool full_step_fits(const Problem& qp, const Vector& x) const;
+  bool search(const Problem& qp, Direction kind, Vector& x);
+  void collect_breaks(const Problem& qp, const Vector& x);
+  double invisible(Direction kind) const;
+  void clip(const Problem& qp, Index i, Vector& x);
+
+  Vector gradient_, scale_, roots_;    // Hx + g; the size of its terms; sqrt(H_ii)
+  Vector direction_, image_, breaks_;  // H times the direction; t at which each variable meets its wall
+  Vector free_step_;                   // of the free variables only
+  Matrix H_free_;                      // its leading block: H of the free variables, then its Cholesky factor
+  Eigen::VectorXi active_;             // the working set
+  std::vector<Index> free_, order_;    // free variables; those with a wall ahead, nearest first
+  double tolerance_ = 0;
 };
 
 }  // namespace marquardt

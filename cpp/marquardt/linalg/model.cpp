@@ -53,6 +53,16 @@ double Model::decrease(const VectorView& p_hat) const {
   return std::isnan(fall) ? -infinity : fall;  // a product overflowed: such a step promises nothing
 }
 
+void Model::matrix(Matrix& B) const {
+  if (rows_->form == Form::gram) {
+    B.noalias() = d_.asDiagonal() * rows_->H * d_.asDiagonal();
+  } else {
+    const Matrix A = rows_->R * d_.asDiagonal();
+    B.noalias() = A.transpose() * A;
+  }
+  B.diagonal() += C_;
+}
+
 Model::Quadratic Model::along(const VectorView& s, const VectorView& u) const {
   assert(rows_ && s.size() == size() && u.size() == size());
   return {0.5 * curvature(u, u), g_hat_.dot(u) + curvature(s, u)};

@@ -29,7 +29,7 @@ class Model {
   const Vector& d() const { return d_; }
   const Vector& C() const { return C_; }
   const Vector& gradient() const { return g_hat_; }  // d .* g
-  bool has_curvature() const { return curved_; }  // any C != 0
+  bool has_curvature() const { return curved_; }     // any C != 0
 
   // m(0) - m(p_hat): what the model promises. Never NaN for finite input.
   double decrease(const VectorView& p_hat) const;

@@ -11,7 +11,8 @@
 // These keep a bracket. Inside it the next alpha comes from
 //   alpha (f/Delta)^(1/e)                      Newton in the logarithms: exact for a power law, which is what a
 //                                              wide spectrum of singular values looks like
-//   f^2 = a^2/(1 + t)^2 + b^2                  one pole and a plateau through the last point left of the root (value and
+//   f^2 = a^2/(1 + t)^2 + b^2                  one pole and a plateau through the last point left of the root (value
+//   and
 //                                              slope) and the last one right of it, when that one stands on a plateau
 // and from the geometric mean of the bracket when neither falls inside.
 // References: More & Sorensen (1983), Computing a trust region step; Conn, Gould & Toint, Trust-Region Methods, 7.3.
@@ -30,8 +31,9 @@ constexpr int most_solves = 40;
 // e below which f counts as flat: a power law would then extrapolate by its fifth power or more.
 constexpr double flat = 0.2;
 
-// While the bounds differ by less than this factor the lower one, the Newton step from 0, is the better first guess.
-constexpr double narrow = 10;
+// Up to this cut of the full step the lower bound, which is the Newton step from 0, is the best first guess;
+// beyond, the middle of the bracket is.
+constexpr double shallow = 10;
 
 struct Sample {
   double alpha = 0, f = 0, slope = 0;
@@ -54,20 +56,23 @@ struct Bracket {
   double middle() const { return low > 0 ? std::sqrt(low) * std::sqrt(high) : epsilon * high; }
 };
 
-double cosine_free_psi(const Model& model, const Vector& p) { return std::max(-model.gradient().dot(p), 0.0); }
+double psi_of(const Model& model, const Vector& p) { return std::max(-model.gradient().dot(p), 0.0); }
 
-// What the full step says before any other alpha has been tried.
-Bracket first_bracket(const Model& model, double Delta, const Vector& full, const Sample& at_zero, bool have_full) {
-  const double length = model.gradient().stableNorm();
+// g'Bg / g'g, the model's curvature along its gradient
+double gradient_curvature(const Model& model) {
   const Vector& g = model.gradient();
-  const double curvature = 2 * model.along(g, g).a / length / length;  // g'Bg / g'g
+  const double length = g.stableNorm();
+  return 2 * model.along(g, g).a / length / length;
+}
+
+// What is known before any alpha > 0 has been tried; `full` is the sample at 0, its f is 0 if there was no full step.
+Bracket first_bracket(const Model& model, double Delta, const Sample& full, double psi) {
   Bracket bracket;
-  bracket.high = std::min(length / Delta, std::numeric_limits<double>::max());
-  if (std::isfinite(curvature)) bracket.raise(length / Delta - curvature);
-  if (have_full) {
-    const double psi = cosine_free_psi(model, full);
+  bracket.high = std::min(model.gradient().stableNorm() / Delta, std::numeric_limits<double>::max());
+  bracket.raise(bracket.high - gradient_curvature(model));  // a NaN raises nothing
+  if (full.f > 0) {
     if (psi > 0) bracket.lower(psi / Delta / Delta / 4);
-    if (at_zero.slope < 0) bracket.raise(at_zero.f / -at_zero.slope * (at_zero.f - Delta) / Delta);
+    if (full.slope < 0) bracket.raise(full.f / -full.slope * (full.f / Delta - 1));
   }
   return bracket;
 }
@@ -97,6 +102,44 @@ double pole_and_plateau(const Sample& left, const Sample& right, double Delta) {
   return left.alpha + (std::sqrt(a2 / (target * target - b2)) - 1) * gap / (v - 1);
 }
 
+// The root-find once the full step is known not to fit. `here` enters as the sample at 0 (f = 0: there is none).
+// On return p_hat is the step at answer.alpha, here.f its length; f = 0 if no step could be computed.
+void find_root(Subproblem& subproblem, const Model& model, double Delta, double guess, double tolerance, Vector& p_hat,
+               Sample& here, Secular& answer) {
+  const double upper = model.gradient().stableNorm() / Delta;
+  Bracket bracket = first_bracket(model, Delta, here, psi_of(model, p_hat));
+  Sample left = here, right;
+  double refused = 0;  // the largest alpha that had no finite step
+  double next = here.f > 0 && here.f < shallow * Delta ? bracket.low : bracket.middle();
+  if (guess > 0 && bracket.holds(guess)) next = guess;
+  here = Sample();
+  while (answer.solves < most_solves) {
+    ++answer.solves;
+    if (!subproblem.solve(next, p_hat)) {
+      refused = std::max({next, epsilon * gradient_curvature(model), std::numeric_limits<double>::min()});
+      bracket.low = refused;
+      bracket.high = std::max(bracket.high, 16 * refused);
+      next = bracket.middle();
+      continue;
+    }
+    here = {next, p_hat.stableNorm(), 0};
+    if (std::abs(here.f - Delta) <= tolerance * Delta || here.f == 0) break;
+    if (here.f < Delta && next <= 16 * refused) {  // as long a step as there is, and it fits
+      answer.at_edge = false;
+      break;
+    }
+    here.slope = subproblem.slope(p_hat);
+    (here.f > Delta ? left : right) = here;
+    tighten(bracket, here, psi_of(model, p_hat), Delta, upper);
+    const double e = here.steepness();
+    next = here.f < Delta && left.f > 0 && e < flat ? pole_and_plateau(left, right, Delta)
+                                                    : here.alpha * std::pow(here.f / Delta, 1 / e);
+    if (!bracket.holds(next)) next = bracket.middle();
+    if (next == here.alpha || !std::isfinite(next)) break;  // no number left between the bounds
+  }
+  answer.alpha = here.alpha;
+}
+
 }  // namespace
 
 Secular secular(Subproblem& subproblem, const Model& model, double Delta, double guess, Vector& p_hat,
@@ -108,43 +151,18 @@ Secular secular(Subproblem& subproblem, const Model& model, double Delta, double
     p_hat.setZero(model.size());
     return answer;
   }
-
   Sample here;
-  const bool have_full = subproblem.solve(0, p_hat);
   answer.solves = 1;
-  if (have_full) {
+  if (subproblem.solve(0, p_hat)) {
     here.f = p_hat.stableNorm();
     if (here.f <= Delta) return answer;
+    if (here.f > (1 + tolerance) * Delta) here.slope = subproblem.slope(p_hat);
   }
   answer.at_edge = true;
-  const auto close = [&] { return std::abs(here.f - Delta) <= tolerance * Delta; };
-  if (!(have_full && close())) {
-    if (have_full) here.slope = subproblem.slope(p_hat);
-    Bracket bracket = first_bracket(model, Delta, p_hat, here, have_full);
-    Sample left = here, right;
-    const bool start_low = bracket.low > 0 && bracket.high < narrow * bracket.low;
-    double next = guess > 0 && bracket.holds(guess) ? guess : 
-                  have_full && (start_low || here.f < narrow * Delta) ? bracket.low : bracket.middle();
-    while (answer.solves < most_solves) {
-      here.alpha = next;
-      ++answer.solves;
-      if (!subproblem.solve(next, p_hat)) {  // no finite step yet: more damping
-        bracket.low = next;
-        next = std::max(bracket.middle(), 4 * next);
-        continue;
-      }
-      here.f = p_hat.stableNorm();
-      if (close()) break;
-      here.slope = subproblem.slope(p_hat);
-      (here.f > Delta ? left : right) = here;
-      tighten(bracket, here, cosine_free_psi(model, p_hat), Delta, gradient / Delta);
-      const double e = here.steepness();
-      next = here.f < Delta && left.f > 0 && e < flat ? pole_and_plateau(left, right, Delta)
-                                                      : here.alpha * std::pow(here.f / Delta, 1 / e);
-      if (!bracket.holds(next)) next = bracket.middle();
-    }
-    answer.alpha = here.alpha;
+  if (!(here.f > 0 && here.f <= (1 + tolerance) * Delta)) {
+    find_root(subproblem, model, Delta, guess, tolerance, p_hat, here, answer);
   }
+  if (!answer.at_edge) return answer;
   if (here.f > 0) {
     p_hat *= Delta / here.f;
   } else {  // p underflowed: with damping this large it is a multiple of -g

@@ -7,9 +7,9 @@
 namespace marquardt {
 
 struct Secular {
-  double alpha = 0;     // the alpha the step was computed at
-  bool at_edge = false; // the trust region cut the step: ||p_hat|| = Delta; otherwise the full (minimum-norm) step
-  int solves = 0;       // factorisations or rotations asked for
+  double alpha = 0;      // the alpha the step was computed at
+  bool at_edge = false;  // the trust region cut the step: ||p_hat|| = Delta; otherwise the full (minimum-norm) step
+  int solves = 0;        // factorisations or rotations asked for
 };
 
 // Fills p_hat with the minimiser of the model within ||p_hat|| <= Delta. The full step if it fits; otherwise

@@ -43,8 +43,8 @@ class Cholesky final : public Subproblem {
     const Eigen::LLT<Eigen::Ref<Matrix>> llt(L_);  // in place
     if (llt.info() == Eigen::Success && independent(alpha)) {
       p_hat = -model_->gradient();
-      lower().solveInPlace(p_hat);
-      lower().transpose().solveInPlace(p_hat);
+      L_.triangularView<Eigen::Lower>().solveInPlace(p_hat);
+      L_.transpose().triangularView<Eigen::Upper>().solveInPlace(p_hat);
       if (p_hat.allFinite()) return true;
     }
     fell_back_ = true;
@@ -56,7 +56,7 @@ class Cholesky final : public Subproblem {
     const double length = p_hat.stableNorm();
     if (length == 0) return 0;
     q_ = p_hat;
-    lower().solveInPlace(q_);
+    L_.triangularView<Eigen::Lower>().solveInPlace(q_);
     const double q = q_.stableNorm();
     return -q * (q / length);
   }
@@ -67,8 +67,6 @@ class Cholesky final : public Subproblem {
   Form wants() const override { return Form::gram; }
 
  private:
-  Eigen::TriangularView<const Matrix, Eigen::Lower> lower() const { return L_.triangularView<Eigen::Lower>(); }
-
   bool independent(double alpha) const {
     const double noise = static_cast<double>(L_.rows()) * epsilon;
     for (Index k = 0; k < L_.rows(); ++k) {

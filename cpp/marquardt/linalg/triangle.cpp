@@ -14,18 +14,10 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
-
-// Norms within this range have no square that over- or underflows in a harmful way.
-constexpr double smallest_safe = 1e-135, largest_safe = 1e150;
-
-template <typename Column>
-double norm_of(const Column& v) {
-  if (v.size() == 0) return 0;
-  const double norm = v.norm();
-  return norm >= smallest_safe && norm <= largest_safe ? norm : v.stableNorm();
-}
 
 // H [head; tail] = [beta; 0], H = I - tau [1; v][1; v]'; v overwrites tail. tail must not be zero.
 struct Reflector {
@@ -39,13 +31,16 @@ Reflector make_reflector(double head, double tail_norm, Column& tail) {
   return {(beta - head) / beta, beta};
 }
 
-// A power of two near 1 / size. Limited to 2^300 so that s^2 alpha stays in range as well.
-double normaliser(double size) {
-  if (size == 0) return 1;
-  int exponent;
-  std::frexp(size, &exponent);
-  return std::ldexp(1.0, std::clamp(-exponent, -300, 300));
+// [top; below] -= tau [1; v] [1; v]'[top; below]
+template <typename Column, typename Target>
+void apply_reflector(const Reflector& h, const Column& v, double& top, Target below) {
+  const double a = h.tau * (top + v.dot(below));
+  top -= a;
+  below -= a * v;
 }
+
+// 2^300 bounds the scaling, so that s^2 alpha stays in range as well.
+constexpr int most_scaling = 300;
 
 // T = s A, the root of C folded in
 void root_of_triangle(const Model& model, Root& root) {
@@ -54,7 +49,7 @@ void root_of_triangle(const Model& model, Root& root) {
   double largest = 0;
   for (Index j = 0; j < n; ++j) largest = std::max(largest, rows.column_norms[j] * model.d()[j]);
   if (model.has_curvature()) largest = std::max(largest, std::sqrt(model.C().maxCoeff()));
-  root.s = normaliser(largest);
+  root.s = normaliser(largest, most_scaling);
   // s enters before d: each product of the two factors alone may leave the range
   for (Index j = 0; j < n; ++j) root.T.col(j) = (rows.R.col(j) * root.s) * model.d()[j];
   root.w = rows.z;
@@ -74,13 +69,12 @@ double entry(const Model& model, double s, Index i, Index j) {
 // Left-looking Cholesky with diagonal pivoting; row k of T from the columns above it.
 void root_of_gram(const Model& model, Root& root) {
   const Index n = model.size();
-  root.s = 1;
   double largest = 0;
   for (Index j = 0; j < n; ++j) {
     const double norm = model.rows().column_norms[j] * model.d()[j];
     largest = std::max({largest, norm, std::sqrt(model.C()[j])});
   }
-  root.s = normaliser(largest);
+  root.s = normaliser(largest, most_scaling);
   Matrix& T = root.T;
   T.setZero();
   root.w.setZero();
@@ -91,7 +85,8 @@ void root_of_gram(const Model& model, Root& root) {
   for (Index k = 0; k < n; ++k) {
     Index pivot = n;
     for (Index j = k; j < n; ++j) {
-      const bool noise = left[j] <= static_cast<double>(n) * epsilon * entry(model, root.s, root.order[j], root.order[j]);
+      const bool noise =
+          left[j] <= static_cast<double>(n) * epsilon * entry(model, root.s, root.order[j], root.order[j]);
       if (!noise && (pivot == n || left[j] > left[pivot])) pivot = j;
     }
     if (pivot == n) break;  // only rounding is left
@@ -134,17 +129,12 @@ void fold_diagonal(const VectorView& s, Matrix& T, Vector& w, Matrix& fill) {
   for (Index k = 0; k < n; ++k) {
     if (s[k] != 0) fill(height++, k) = s[k];
     auto v = fill.col(k).head(height);
-    const double norm = norm_of(v);
+    const double norm = safe_norm(v);
     if (norm == 0) continue;
-    const auto [tau, beta] = make_reflector(T(k, k), norm, v);
-    T(k, k) = beta;
-    for (Index j = k + 1; j <= n; ++j) {
-      double& top = j < n ? T(k, j) : w[k];
-      auto below = fill.col(j).head(height);
-      const double a = tau * (top + v.dot(below));
-      top -= a;
-      below -= a * v;
-    }
+    const Reflector h = make_reflector(T(k, k), norm, v);
+    T(k, k) = h.beta;
+    for (Index j = k + 1; j < n; ++j) apply_reflector(h, v, T(k, j), fill.col(j).head(height));
+    apply_reflector(h, v, w[k], fill.col(n).head(height));
   }
 }
 
@@ -156,7 +146,7 @@ void pivot_columns(Matrix& T, Vector& w, Eigen::VectorXi& order) {
     Index pivot = k;
     double longest = -1;
     for (Index j = k; j < n; ++j) {
-      const double norm = norm_of(T.col(j).tail(n - k));
+      const double norm = safe_norm(T.col(j).tail(n - k));
       if (norm > longest) {
         longest = norm;
         pivot = j;
@@ -168,23 +158,12 @@ void pivot_columns(Matrix& T, Vector& w, Eigen::VectorXi& order) {
       std::swap(order[k], order[pivot]);
     }
     auto v = T.col(k).tail(n - k - 1);
-    const double norm = norm_of(v);
+    const double norm = safe_norm(v);
     if (norm == 0) continue;
-    const auto [tau, beta] = make_reflector(T(k, k), norm, v);
-    T(k, k) = beta;
-    for (Index j = k + 1; j <= n; ++j) {
-      double& top = j < n ? T(k, j) : w[k];
-      const auto apply = [&](auto below) {
-        const double a = tau * (top + v.dot(below));
-        top -= a;
-        below -= a * v;
-      };
-      if (j < n) {
-        apply(T.col(j).tail(n - k - 1));
-      } else {
-        apply(w.tail(n - k - 1));
-      }
-    }
+    const Reflector h = make_reflector(T(k, k), norm, v);
+    T(k, k) = h.beta;
+    for (Index j = k + 1; j < n; ++j) apply_reflector(h, v, T(k, j), T.col(j).tail(n - k - 1));
+    apply_reflector(h, v, w[k], w.tail(n - k - 1));
     v.setZero();
   }
 }

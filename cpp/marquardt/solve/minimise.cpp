@@ -16,6 +16,8 @@ namespace {
 constexpr double least_ratio = 1e-4;
 // Last full steps at rounding level: each must halve rho, so that more than a few can only chase noise.
 constexpr int most_polishing_steps = 4;
+// Plateaus left by looking around before giving up; none of the certified problems needs more than one.
+constexpr int most_escapes = 3;
 
 }  // namespace
 
@@ -24,6 +26,7 @@ Minimiser::Minimiser(Problem& problem, Step& step, Observer& observer, const Opt
       step_(step),
       observer_(observer),
       options_(options),
+      box_(box),
       certifier_(box, problem.derivative_error()) {}
 
 Status Minimiser::run(const Vector& x0) {
@@ -36,6 +39,7 @@ Status Minimiser::run(const Vector& x0) {
     const Status observed = observer_.see(history_, here_);
     if (status == Status::running) status = observed;
     if (status == Status::running) status = pass();
+    if (succeeded(status)) status = settle(status);
   }
   return status == Status::stationary && options_.polish ? polish() : status;
 }
@@ -108,10 +112,7 @@ Status Minimiser::pass() {
   candidate_ = verdict::step_test(options_, trial, here_.cost, fall, ratio);
   step_.judge(ratio, trial);
   if (accept) {
-    std::swap(here_, next_);
-    ++accepted_;
-    largest_x_ = largest_x_.cwiseMax(here_.x.cwiseAbs());
-    if (options_.keep_iterates) history_.iterates.push_back(here_.x);
+    move();
     const Arithmetic arithmetic(observer_, work());
     step_.adopt(here_);
     return Status::running;
@@ -135,6 +136,28 @@ Status Minimiser::ending_without_progress() {
   return 0.5 * c.rho * c.rho <= verdict::cost_rounding(here_) ? Status::precision_limit : Status::stalled;
 }
 
+// Before a success is claimed: a free parameter whose column is zero is looked at elsewhere. A lower cost there is where
+// the solve goes on.
+Status Minimiser::settle(Status success) {
+  if (success == Status::zero_residual) return success;
+  for (Index j = 0; j < box_.size(); ++j) {
+    if (here_.rows.column_norms[j] != 0 || box_.fixed(j)) continue;
+    const Surroundings found = look_around(problem_, here_, box_, j, verdict::cost_rounding(here_), there_);
+    if (found == Surroundings::plateau) return Status::flat;
+    if (found != Surroundings::lower) continue;
+    step_.admit(there_.x);
+    problem_.value(there_.x, there_);
+    if (++escapes_ > most_escapes || cost_fall(here_, there_) <= 0 || !problem_.linearise(there_, next_)) {
+      return Status::flat;
+    }
+    move();
+    const Arithmetic arithmetic(observer_, work());
+    step_.start(here_);
+    return Status::running;
+  }
+  return success;
+}
+
 // At a stationary point the cost can no longer tell points apart, but rho still can: full steps as long as each halves
 // it and the cost does not rise beyond rounding. Worth half a digit to three in x.
 Status Minimiser::polish() {
@@ -148,14 +171,19 @@ Status Minimiser::polish() {
     if (!(fall >= -10 * verdict::cost_rounding(here_)) || !problem_.linearise(there_, next_)) break;
     const double after = certifier_.certify(next_).rho;
     if (!(after < before.rho)) break;
-    std::swap(here_, next_);
-    ++accepted_;
-    if (options_.keep_iterates) history_.iterates.push_back(here_.x);
+    move();
     step_.adopt(here_);
     record();
     if (after > 0.5 * before.rho) break;
   }
   return Status::stationary;
+}
+
+void Minimiser::move() {
+  std::swap(here_, next_);
+  ++accepted_;
+  largest_x_ = largest_x_.cwiseMax(here_.x.cwiseAbs());
+  if (options_.keep_iterates) history_.iterates.push_back(here_.x);
 }
 
 void Minimiser::record() {

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "marquardt/base/host.hpp"
+#include "marquardt/solve/flat.hpp"
 #include "marquardt/solve/history.hpp"
 #include "marquardt/solve/verdict.hpp"
 
@@ -35,7 +36,9 @@ class Minimiser {
   Status judge_point();
   Status pass();
   Status ending_without_progress();
+  Status settle(Status success);
   Status polish();
+  void move();
   void record();
   double seconds() const;
   double work() const;
@@ -44,6 +47,7 @@ class Minimiser {
   Step& step_;
   Observer& observer_;
   Options options_;
+  Box box_;
   Certifier certifier_;
   Point here_, next_;
   Value there_;
@@ -52,6 +56,7 @@ class Minimiser {
   Status candidate_ = Status::running;
   double first_norm_ = 0, first_optimality_ = 0;
   Index accepted_ = 0;
+  int escapes_ = 0;
   bool linearised_ = false;
   std::chrono::steady_clock::time_point begin_;
 };

@@ -59,12 +59,12 @@ class Problem:
     def residual(self, b: ArrayLike) -> Array:
         """Return model(b) - y; quietly infinite or NaN where the model is."""
         with np.errstate(all="ignore"):
-            return self.model.value(np.asarray(b), self.x) - self.y
+            return self.model.value(self.x, *np.asarray(b)) - self.y
 
     def jacobian(self, b: ArrayLike) -> Array:
         """Return the m x n matrix of derivatives of the residual, column-contiguous."""
         with np.errstate(all="ignore"):
-            return self.model.derivative(np.asarray(b), self.x)
+            return self.model.derivative(self.x, *np.asarray(b))
 
 
 def names() -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def load(name: str) -> Problem:
     """Return the problem of that name; its arrays are read-only and shared between callers."""
     if name not in MODELS:
         raise ValueError(f"no NIST problem is called {name!r}; the names are {', '.join(MODELS)}")
-    text = resources.files(__package__).joinpath("data", f"{name}.txt").read_text(encoding="ascii")
+    text = (resources.files(__package__) / "data" / f"{name}.txt").read_text(encoding="ascii")
     head, _, body = text.partition("data ")
     items = [line.split() for line in head.splitlines()]
     numbers = {words[0]: _frozen(words[1:]) for words in items if words[0] not in ("level", "start")}
@@ -98,8 +98,8 @@ def load(name: str) -> Problem:
 def log_relative_error(b: ArrayLike, certified: ArrayLike) -> float:
     """Return the number of correct digits of the worst parameter.
 
-    That is the least over the parameters of -log10(|b - c| / |c|), or of -log10|b| where c = 0; at most 11 (all
-    that NIST prints), and 0 where it would be negative or b is not finite.
+    That is the least over the parameters of -log10(|b - c| / |c|), or of -log10|b| where c = 0; at most 11
+    (all that NIST prints), and 0 where it would be negative or b is not finite.
     """
     b, c = np.asarray(b, dtype=float), np.asarray(certified, dtype=float)
     if b.shape != c.shape:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .runs import Run
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .runs import Run
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
 
 def rows(runs: Sequence[Run], width: int | None = None) -> list[str]:
     """Return the table of single runs; lines are cut at `width` characters if one is given."""
-    head = ("level", "problem", "start", "method", "res", "jac", "time", "digits", "verdict", "solver's words")
+    head = ("level", "problem", "start", "method", "res", "jac", "time", "digits", "verdict", "status")
     body = [
         (
             run.level,
@@ -58,7 +61,7 @@ def rows(runs: Sequence[Run], width: int | None = None) -> list[str]:
             _duration(run.seconds),
             f"{run.digits:.1f}",
             run.verdict,
-            run.message,
+            run.status,
         )
         for run in runs
     ]
@@ -92,11 +95,10 @@ def _duration(seconds: float) -> str:
 def _table(head: Sequence[str], body: Sequence[Sequence[str]], left: set[int]) -> list[str]:
     """Align columns; those whose index is in `left` to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-    lines = [
+    return [
         "  ".join(
             word.ljust(width) if index in left else word.rjust(width)
             for index, (word, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in (head, ["-" * width for width in widths], *body)
     ]
-    return lines

@@ -5,36 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from marquardt import lm_solve, lsqtr
+from marquardt import Result, lm_solve, lsqtr
 
 from .problems import Array, Problem, log_relative_error
 
 DIGITS_WANTED = 4.0  # digits to which every parameter must be right: the line NIST comparisons usually draw
-BUDGET = 20_000  # passes and evaluations; generous, so that a table shows where a method ends, not our patience
+BUDGET = 20_000  # passes and evaluations: generous, so that a run ends where the method ends
 
 
-class Fit(Protocol):
-    """What a table needs of a solver's result."""
-
-    @property
-    def x(self) -> Any: ...
-    @property
-    def success(self) -> bool: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def nfev(self) -> int: ...
-    @property
-    def njev(self) -> int: ...
-
-
-Method = Callable[[Problem, Array], Fit]
+Method = Callable[[Problem, Array], Result]
 
 
 def _trust_region(tr_method: Literal["svd", "qr", "cho"], x_scale: Any) -> Method:
-    def solve(problem: Problem, start: Array) -> Fit:
+    def solve(problem: Problem, start: Array) -> Result:
         return lsqtr(
             problem.residual,
             start,
@@ -51,7 +36,7 @@ def _trust_region(tr_method: Literal["svd", "qr", "cho"], x_scale: Any) -> Metho
     return solve
 
 
-def _levenberg_marquardt(problem: Problem, start: Array) -> Fit:
+def _levenberg_marquardt(problem: Problem, start: Array) -> Result:
     return lm_solve(
         problem.residual,
         start,
@@ -87,7 +72,7 @@ class Run:
     seconds: float
     digits: float  # log relative error of the worst parameter
     success: bool  # what the solver claims
-    message: str
+    status: str  # name of the status it gives
 
     @property
     def solved(self) -> bool:
@@ -123,5 +108,5 @@ def solve(problem: Problem, start: int, method: str) -> Run:
         seconds=seconds,
         digits=log_relative_error(fit.x, problem.certified),
         success=bool(fit.success),
-        message=str(fit.message),
+        status=fit.status.name,
     )

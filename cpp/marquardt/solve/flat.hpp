@@ -1,0 +1,20 @@
+// A parameter whose Jacobian column is zero satisfies every first-order test. It may have no effect at all, or be at a
+// minimum of even order, or have run onto a plateau (exp(-x) at x = 800) or sit on a ridge: only other values of it tell.
+#pragma once
+
+#include "marquardt/base/box.hpp"
+#include "marquardt/problem/problem.hpp"
+
+namespace marquardt {
+
+enum class Surroundings {
+  no_effect,  // r is the same everywhere we looked
+  minimum,    // r changes nearby, and the cost rises
+  plateau,    // r is constant nearby, but changes farther away
+  lower,      // the cost is lower at another value, which is filled in
+};
+
+// Looks at up to six other values of x_j, near and far, inside the box. `rounding` is what costs must differ by.
+Surroundings look_around(Problem& problem, const Point& here, const Box& box, Index j, double rounding, Value& lower);
+
+}  // namespace marquardt
