@@ -630,7 +630,8 @@ def test_exceptions_pass_through_with_the_best_point(face: str, who: str, count:
     if costs and partial.nit > 0:  # the best point whose Jacobian was there
         np.testing.assert_allclose(partial.cost, 0.5 * rosenbrock(partial.x) @ rosenbrock(partial.x), rtol=1e-12)
         assert any(np.array_equal(partial.x, x) for x in real)
-        assert partial.cost <= (min(costs) if who in ("fun", "callback", "together") else costs[0])
+        lowest = min(costs) if who in ("fun", "callback", "together") else costs[0]
+        assert partial.cost <= lowest * (1 + 1e-12)
     if partial.nit == 0:
         np.testing.assert_array_equal(partial.x, [-1.2, 1])
 

@@ -99,7 +99,7 @@ def attainable(case: Case, x: np.ndarray) -> float:
     """
     r, J = case.residual(x), np.abs(case.jacobian(x))
     moved = np.linalg.norm(J @ np.abs(x)) * 0.5 * 10.0 ** (1 - case.digits)
-    rounded = 100 * EPS * (np.linalg.norm(J @ np.abs(x)) + np.linalg.norm(r) + np.sqrt(r.size))
+    rounded = 4 * EPS * (np.linalg.norm(J @ np.abs(x)) + np.linalg.norm(r) + np.sqrt(r.size))
     last_digit = 0.5 * 10.0 ** (1 - case.digits) * case.minimum
     return float(last_digit + 0.5 * (moved + rounded) ** 2 + np.linalg.norm(r) * rounded)
 
@@ -159,10 +159,7 @@ def test_rank_at_local_minima() -> None:
 def test_bounds_bind_or_are_named_idle() -> None:
     """Most bounded cases are there because a bound holds at the solution."""
     idle = [
-        case.name
-        for case in by_tag("bounded")
-        for x in case.solutions
-        if np.all((case.lower < x) & (x < case.upper))
+        case.name for case in by_tag("bounded") for x in case.solutions if np.all((case.lower < x) & (x < case.upper))
     ]
     assert set(idle) == {
         "bounded-rosenbrock-idle",
@@ -201,6 +198,13 @@ def test_paper_minima() -> None:
     for name, square in printed.items():
         case = by_name(f"mgh-{name}-x1")
         assert 2 * case.nearest_minimum(square / 2) == pytest.approx(square, rel=5e-6), name
+
+
+def test_hock_schittkowski_2() -> None:
+    """Minimum and local minimum of the sum of squares as published."""
+    case = by_name("bounded-rosenbrock-hs2")
+    assert 2 * case.minimum == pytest.approx(0.0504261879, rel=1e-8)
+    assert 2 * case.other_minima[0] == pytest.approx(4.941229318, rel=1e-8)
 
 
 def test_names_are_unique_and_found() -> None:

@@ -71,16 +71,17 @@ def test_a_logarithm_from_near_zero(face: str, differences: Any) -> None:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.log(x) - 5
 
-    result = solve(face, fun, [0.01], differences or (lambda x: 1 / x[:, None]))
-    assert result.success
-    np.testing.assert_allclose(result.x, [np.exp(5)], rtol=2e-6)
+    for tolerance, digits in ((1e-6, 1e-4), (None, 1e-9 if differences is None else 1e-6)):
+        result = solve(face, fun, [0.01], differences or (lambda x: 1 / x[:, None]), tolerance=tolerance)
+        assert result.success
+        np.testing.assert_allclose(result.x, [np.exp(5)], rtol=digits)
 
 
-@pytest.mark.parametrize("unit", [1e8, 1e-8, 2.0**-40, 1e-12, 1e12])
+@pytest.mark.parametrize("unit", [1e8, 1e-8, 1e-12, 1e-14, 1e-30, 1e30])
 @EACH_JAC
 @EACH_FACE
 def test_units_of_the_residuals(face: str, differences: Any, unit: float) -> None:
-    """A gradient below an absolute tolerance, or one that can never get there, decides nothing."""
+    """A gradient or a step below an absolute tolerance, or one that can never get there, decides nothing."""
 
     def fun(x: Array) -> Array:
         return unit * np.append(rosenbrock(x), 0.1 * (x[0] + x[1]))
@@ -97,7 +98,7 @@ def test_units_of_the_residuals(face: str, differences: Any, unit: float) -> Non
     np.testing.assert_allclose(result.x, reference.x, rtol=3e-4)
 
 
-@pytest.mark.parametrize("units", [(1e8, 1e8), (1e-8, 1e-8), (1e8, 1e-8), (1e-7, 1e5)], ids=str)
+@pytest.mark.parametrize("units", [(1e8, 1e8), (1e-8, 1e-8), (1e8, 1e-8), (1e-7, 1e5), (1e-30, 1e30)], ids=str)
 @EACH_JAC
 @EACH_FACE
 def test_units_of_the_parameters(face: str, differences: Any, units: tuple[float, float]) -> None:
@@ -105,7 +106,7 @@ def test_units_of_the_parameters(face: str, differences: Any, units: tuple[float
     jac = differences or (lambda x: rosenbrock_jacobian(x / scale) / scale)
     result = solve(face, lambda x: rosenbrock(x / scale), scale * [-1.2, 1.0], jac)
     assert result.success
-    np.testing.assert_allclose(result.x / scale, [1, 1], rtol=1e-3)
+    np.testing.assert_allclose(result.x / scale, [1, 1], rtol=5e-3)
 
 
 @EACH_FACE
@@ -117,7 +118,7 @@ def test_a_parameter_of_ten_million_beside_one_of_one(face: str) -> None:
     np.testing.assert_allclose(result.x, [1, 1e7], rtol=1e-5)
 
 
-@pytest.mark.parametrize("start", [(-1.2, 1.0), (1e3, 1e3), (-120.0, 100.0), (0.0, 0.0), (1e6, -1e6)], ids=str)
+@pytest.mark.parametrize("start", [(-1.2, 1.0), (1e3, 1e3), (-120.0, 100.0), (0.0, 0.0), (1e4, -1e4)], ids=str)
 @EACH_JAC
 @EACH_FACE
 def test_rosenbrock_from_far(face: str, differences: Any, start: tuple[float, float]) -> None:
@@ -130,11 +131,20 @@ def test_rosenbrock_from_far(face: str, differences: Any, start: tuple[float, fl
 def test_bounded_rosenbrock_to_ten_digits(start: tuple[float, float]) -> None:
     """The wall at 0.8 holds exactly; on it x1 = 0.64 is a linear least-squares answer."""
     for jac in (rosenbrock_jacobian, "2-point", "3-point"):
-        result = lm_solve(rosenbrock, start, bounds=([0, 0], [0.8, 2]), jac=jac)
-        assert result.success
-        assert result.x[0] == 0.8
-        assert abs(result.x[1] - 0.64) < (1e-10 if callable(jac) else 1e-8)
-        np.testing.assert_allclose(result.cost, 0.02, rtol=1e-9)
+        for tolerance in (1e-6, None):
+            result = lm_solve(
+                rosenbrock,
+                start,
+                bounds=([0, 0], [0.8, 2]),
+                jac=jac,
+                ftol=tolerance,
+                xtol=tolerance,
+                gtol=tolerance,
+            )
+            assert result.success
+            assert result.x[0] == 0.8
+            assert abs(result.x[1] - 0.64) < (1e-10 if callable(jac) and tolerance is None else 1e-8)
+            np.testing.assert_allclose(result.cost, 0.02, rtol=1e-9)
 
 
 @pytest.mark.parametrize("start", [(0.5, 0.5), (0.0, 0.0), (0.8, 1.0), (0.8, 2.0), (0.0, 2.0)], ids=str)
@@ -148,9 +158,10 @@ def test_bounded_rosenbrock_by_trust_region(face: str, start: tuple[float, float
 
 
 def test_bounded_rosenbrock_is_cheap() -> None:
-    """The exact step in the box needs no search for the wall."""
+    """The exact step in the box needs no search for the wall: ten digits with the default tolerances."""
     result = lm_solve(rosenbrock, [0.5, 0.5], bounds=([0, 0], [0.8, 2]), jac=rosenbrock_jacobian)
     assert result.nfev <= 8
+    np.testing.assert_allclose(result.x, [0.8, 0.64], rtol=0, atol=1e-10)
 
 
 @EACH_FACE
@@ -158,7 +169,7 @@ def test_a_fixed_variable_and_a_start_on_the_wall(face: str) -> None:
     fixed = solve(face, rosenbrock, [0.5, 0.0], rosenbrock_jacobian, bounds=([0.5, -2], [0.5, 2]))
     assert fixed.success
     np.testing.assert_allclose(fixed.x, [0.5, 0.25], rtol=1e-6)
-    wall = solve(face, rosenbrock, [0.8, 1.0], rosenbrock_jacobian, bounds=(None, [0.8, None]))
+    wall = solve(face, rosenbrock, [0.8, 1.0], rosenbrock_jacobian, bounds=(None, [0.8, np.inf]))
     assert wall.success
     np.testing.assert_allclose(wall.x, [0.8, 0.64], rtol=1e-6)
 
@@ -175,7 +186,7 @@ def test_an_infeasible_zero_is_no_answer(face: str) -> None:
 def test_whole_number_starts_are_not_truncated(face: str) -> None:
     for x0 in (np.array([-1, 1]), [-1, 1], np.array([False, True])):
         result = solve(face, lambda x: x - np.array([0.7, -0.3]), x0, lambda x: np.eye(2))
-        np.testing.assert_allclose(result.x, [0.7, -0.3], rtol=1e-6)
+        np.testing.assert_allclose(result.x, [0.7, -0.3], rtol=1e-5)
 
 
 @EACH_FACE

@@ -1,5 +1,6 @@
 #include "samples.hpp"
 
+#include <Eigen/Cholesky>
 #include <Eigen/QR>
 #include <cmath>
 
@@ -38,6 +39,12 @@ Vector spread(Index n, double condition) {
 
 LongVector exact_step(const Matrix& A, const Vector& z, const Vector& C, double alpha) {
   const Index m = A.rows(), n = A.cols();
+  if (alpha > A.squaredNorm() + C.sum()) {  // well conditioned: the normal equations are the more accurate way
+    LongMatrix B = A.cast<Long>().transpose() * A.cast<Long>();
+    B.diagonal() += C.cast<Long>();
+    B.diagonal().array() += static_cast<Long>(alpha);
+    return -B.llt().solve(A.cast<Long>().transpose() * z.cast<Long>());
+  }
   LongMatrix stack = LongMatrix::Zero(m + 2 * n, n);
   LongVector right = LongVector::Zero(m + 2 * n);
   stack.topRows(m) = A.cast<Long>();

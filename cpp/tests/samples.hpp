@@ -23,7 +23,8 @@ Matrix with_singular_values(Index m, const Vector& sigma, std::uint64_t seed);
 // From 1 down to 1 / condition, evenly in the logarithm.
 Vector spread(Index n, double condition);
 
-// The minimum-norm minimiser of ||A p + z||^2 + p'Cp + alpha ||p||^2, pivots below 1e-14 of the largest counted as zero.
+// The minimum-norm minimiser of ||A p + z||^2 + p'Cp + alpha ||p||^2, pivots below 1e-14 of the largest counted as
+// zero.
 LongVector exact_step(const Matrix& A, const Vector& z, const Vector& C, double alpha);
 
 // ||a - b|| / ||b||, or ||a|| if b = 0

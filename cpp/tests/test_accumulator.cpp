@@ -70,9 +70,9 @@ const Form forms[] = {Form::triangle, Form::gram};
 
 TEST_CASE("accumulator: every shape, from one row to blocked sizes") {
   // 300 x 20, 200 x 70 and 400 x 300 take the blocked kernels with panels of 8, 16 and 48; 5000 x 3 the tall one
-  const std::pair<Index, Index> shapes[] = {{1, 1},   {7, 1},   {2, 2},    {5, 3},    {3, 5},     {1, 6},   {50, 8},
-                                            {9, 9},   {40, 20}, {300, 20}, {200, 70}, {400, 300}, {60, 80}, {5000, 3},
-                                            {512, 12}};
+  const std::pair<Index, Index> shapes[] = {{1, 1},    {7, 1},     {2, 2},   {5, 3},    {3, 5},
+                                            {1, 6},    {50, 8},    {9, 9},   {40, 20},  {300, 20},
+                                            {200, 70}, {400, 300}, {60, 80}, {5000, 3}, {512, 12}};
   for (const Form form : forms) {
     for (const auto& [m, n] : shapes) {
       CAPTURE(m);
@@ -212,6 +212,7 @@ TEST_CASE("accumulator: allocates nothing the second time") {
       accumulator.add(J, r);
       accumulator.add(J, r);
       other.add(J, r);
+      accumulator.merge(other);
       accumulator.reduced();
       const NoMalloc guard;
       accumulator.clear();

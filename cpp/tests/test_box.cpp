@@ -24,7 +24,6 @@ TEST_CASE("box: an infinite box holds everything and has no wall") {
   CHECK_FALSE(box.bounded());
   CHECK(box.contains(list({-1e308, 0, 1e308})));
   CHECK(box.reach(Vector::Zero(3), list({1, -2, 3})) == infinity);
-  CHECK((box.active(Vector::Zero(3), 1e-8).array() == 0).all());
 }
 
 TEST_CASE("box: one finite wall makes it bounded") {
@@ -89,18 +88,4 @@ TEST_CASE("box: reach is the first wall along p") {
   CHECK(box.reach(x, list({1, -4, -8})) == 0.25);
   CHECK(box.reach(x, list({0, 0, -8})) == infinity);
   CHECK(box.reach(list({2, 0, 0}), list({1, 1, 0})) == 0);
-}
-
-TEST_CASE("box: active tells which wall, the nearer of two") {
-  const Box box{list({0, 0, 0, -infinity, 100}), list({1, 1, 1, 3, 200})};
-  const Vector x = list({1e-9, 0.5, 1, 3, 100.0000001});
-  const Eigen::VectorXi mask = box.active(x, 1e-8);
-  CHECK(mask[0] == -1);
-  CHECK(mask[1] == 0);
-  CHECK(mask[2] == 1);
-  CHECK(mask[3] == 1);
-  CHECK(mask[4] == -1);
-  const Box narrow{list({0}), list({1e-10})};
-  CHECK(narrow.active(list({2e-11}), 1e-8)[0] == -1);
-  CHECK(narrow.active(list({9e-11}), 1e-8)[0] == 1);
 }

@@ -254,6 +254,22 @@ TEST_CASE("certificate: a direction that the errors of J drown is left out of re
   CHECK(rough.rank == 2);
 }
 
+TEST_CASE("certificate: singular where a combination of the free columns is very short") {
+  Vector a = Vector::Zero(5), b = Vector::Zero(5);
+  a[0] = 1;
+  b[1] = 1;
+  const auto singular = [&](double apart, const Box& feasible) {
+    Matrix A(5, 2);
+    A << a, a + apart * b;
+    return certificate(point_of(A, Vector::Ones(5), Vector::Ones(2)), feasible).singular;
+  };
+  CHECK_FALSE(singular(1, Box::infinite(2)));
+  CHECK_FALSE(singular(1e-3, Box::infinite(2)));
+  CHECK(singular(1e-7, Box::infinite(2)));
+  CHECK(singular(0, Box::infinite(2)));
+  CHECK_FALSE(singular(0, box({-9, 1}, {9, 1})));  // the one is fixed: the other stands alone
+}
+
 TEST_CASE("certificate: the quick measure is the best single column and never above rho") {
   Numbers numbers(21);
   for (int time = 0; time < 30; ++time) {

@@ -13,7 +13,7 @@ using namespace marquardt;
 
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 // How many members an aggregate has: the most initialisers that it takes.
 struct Anything {
@@ -74,23 +74,23 @@ struct Numbers {
 
 const std::vector<Numbers>& rules() {
   static const std::vector<Numbers> list = {
-      {"ftol", {-1e-300, -1, nan, -infinity}, {0, 1e-300, 1}},
-      {"xtol", {-1e-300, -1, nan, -infinity}, {0, 1e-300, 1}},
-      {"gtol", {-1e-300, -1, nan, -infinity}, {0, 1e-300, 1e10}},
-      {"stationarity", {-1e-300, -1, nan, -infinity}, {0, 1e-300, 0.1}},
+      {"ftol", {-1e-300, -1, not_a_number, -infinity}, {0, 1e-300, 1}},
+      {"xtol", {-1e-300, -1, not_a_number, -infinity}, {0, 1e-300, 1}},
+      {"gtol", {-1e-300, -1, not_a_number, -infinity}, {0, 1e-300, 1e10}},
+      {"stationarity", {-1e-300, -1, not_a_number, -infinity}, {0, 1e-300, 0.1}},
       {"max_nfev", {0, -1, -1000}, {1, 2, 1e9}},
       {"max_iterations", {-1, -1000}, {0, 1, 1e9}},
-      {"max_time", {0, -1, nan, -infinity}, {1e-300, 1, infinity}},
-      {"max_dx", {0, -1, nan, -infinity}, {1e-300, 1, infinity}},
-      {"lambda0", {0, -1, nan, infinity, -infinity}, {1e-300, 1, 1e10}},
-      {"max_lambda", {1e-3, 1e-4, 0, -1, nan}, {1.1e-3, 1, infinity}},
-      {"initial_trust_ratio", {0, -1, nan, infinity}, {1e-3, 1, 1e3}},
-      {"max_trust_radius", {0, -1, nan}, {1e-3, 1, infinity}},
-      {"min_trust_radius", {-1e-300, nan, infinity}, {0, 1e-300, 1}},
-      {"tr_increase_threshold", {0.2, 1, 2, nan, -1, infinity}, {0.25, 0.5, 0.999}},
-      {"tr_decrease_threshold", {0, -0.1, 1, nan, infinity}, {1e-3, 0.25, 0.75}},
-      {"tr_increase_ratio", {0.999, 0, -2, nan, infinity}, {1, 1.5, 100}},
-      {"tr_decrease_ratio", {0, 1, 2, -0.5, nan, infinity}, {1e-3, 0.5, 0.999}},
+      {"max_time", {0, -1, not_a_number, -infinity}, {1e-300, 1, infinity}},
+      {"max_dx", {0, -1, not_a_number, -infinity}, {1e-300, 1, infinity}},
+      {"lambda0", {0, -1, not_a_number, infinity, -infinity}, {1e-300, 1, 1e10}},
+      {"max_lambda", {1e-3, 1e-4, 0, -1, not_a_number}, {1.1e-3, 1, infinity}},
+      {"initial_trust_ratio", {0, -1, not_a_number, infinity}, {1e-3, 1, 1e3}},
+      {"max_trust_radius", {0, -1, not_a_number}, {1e-3, 1, infinity}},
+      {"min_trust_radius", {-1e-300, not_a_number, infinity}, {0, 1e-300, 1}},
+      {"tr_increase_threshold", {0.2, 1, 2, not_a_number, -1, infinity}, {0.25, 0.5, 0.999}},
+      {"tr_decrease_threshold", {0, -0.1, 1, not_a_number, infinity}, {1e-3, 0.25, 0.75}},
+      {"tr_increase_ratio", {0.999, 0, -2, not_a_number, infinity}, {1, 1.5, 100}},
+      {"tr_decrease_ratio", {0, 1, 2, -0.5, not_a_number, infinity}, {1e-3, 0.5, 0.999}},
   };
   return list;
 }
@@ -189,7 +189,7 @@ TEST_CASE("options: the rules for the first radius") {
     for (const char* known : {"scipy", "conngould", "mix"}) CHECK(text.find(known) != std::string::npos);
   }
   options.initial_trust_radius = "number";
-  for (const double bad : {0.0, -1.0, nan, infinity}) {
+  for (const double bad : {0.0, -1.0, not_a_number, infinity}) {
     options.initial_trust_radius_value = bad;
     const std::string text = refusal(options);
     CHECK(text.find("initial_trust_radius") == 0);

@@ -130,7 +130,8 @@ TEST_CASE("secular: two to six solves at any condition and any radius") {
 }
 
 TEST_CASE("secular: adversarial spectra converge too") {
-  // Two clusters 1e9 apart, or one small value, with parts of the step of equal length in each: plateaus of ||p(alpha)||.
+  // Two clusters 1e9 apart, or one small value, with parts of the step of equal length in each: plateaus of
+  // ||p(alpha)||.
   int total = 0, runs = 0;
   for (const double gap : {1e3, 1e6, 1e9}) {
     for (const Index n : {2, 5, 12}) {

@@ -18,7 +18,7 @@ constexpr Status every_ending[] = {
     Status::max_evaluations,  Status::max_iterations, Status::stalled,
     Status::precision_limit,  Status::not_finite_start, Status::not_finite_jacobian,
     Status::stopped,          Status::time_limit,     Status::distance_limit,
-    Status::interrupted,
+    Status::interrupted,      Status::flat,
 };
 
 std::string upper(std::string text) {

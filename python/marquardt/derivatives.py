@@ -129,8 +129,8 @@ def check_jacobian(
 
 
 def _compare(given: NDArray[np.float64], expected: NDArray[np.float64], allowed: float) -> JacobianCheck:
-    size = np.sqrt(np.mean(expected**2, axis=0))
-    size = np.where(size > 0, size, np.sqrt(np.mean(given**2, axis=0)))
+    size = np.linalg.norm(expected, axis=0) / np.sqrt(len(expected))
+    size[size == 0] = np.linalg.norm(given[:, size == 0], axis=0) / np.sqrt(len(given))
     difference = np.abs(given - expected)
     errors = np.divide(difference, size, out=np.zeros_like(difference), where=size > 0)
     errors = np.where(np.isfinite(difference), errors, np.inf)

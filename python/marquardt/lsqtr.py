@@ -80,8 +80,8 @@ def lsqtr(
         - ``initial_trust_radius`` ('scipy'): the length of x0 in the scaled variables; 'conngould': the length of the
           Cauchy step; 'mix': the geometric mean of the two; or a positive number
         - ``initial_trust_ratio`` (1): factor on it
-        - ``max_trust_radius`` (inf), ``min_trust_radius`` (2.2e-16): limits of the radius; below the second the
-          solve ends
+        - ``max_trust_radius`` (inf), ``min_trust_radius`` (0): limits of the radius; below the second, or where x can
+          no longer change, the solve ends
         - ``tr_increase_threshold`` (0.75), ``tr_decrease_threshold`` (0.25): gain ratios above and below which the
           radius changes
         - ``tr_increase_ratio`` (2), ``tr_decrease_ratio`` (0.25): by these factors of the step's length

@@ -88,7 +88,7 @@ const std::vector<Field>& fields() {
       {"initial_trust_radius_value", "the first radius where the rule is 'number'", &Options::initial_trust_radius_value},
       {"initial_trust_ratio", "factor on the first radius", &Options::initial_trust_ratio},
       {"max_trust_radius", "largest radius", &Options::max_trust_radius},
-      {"min_trust_radius", "radius at which the trust region gives up", &Options::min_trust_radius},
+      {"min_trust_radius", "radius at which the trust region gives up; 0: where x can no longer change", &Options::min_trust_radius},
       {"tr_increase_threshold", "gain ratio above which the radius grows", &Options::tr_increase_threshold},
       {"tr_decrease_threshold", "gain ratio below which the radius shrinks", &Options::tr_decrease_threshold},
       {"tr_increase_ratio", "factor of growth", &Options::tr_increase_ratio},

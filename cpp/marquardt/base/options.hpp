@@ -31,7 +31,7 @@ struct Options {
   double initial_trust_radius_value = 0;
   double initial_trust_ratio = 1;
   double max_trust_radius = infinity;
-  double min_trust_radius = epsilon;
+  double min_trust_radius = 0;  // 0: rounding of x is the limit
   double tr_increase_threshold = 0.75;
   double tr_decrease_threshold = 0.25;
   double tr_increase_ratio = 2;

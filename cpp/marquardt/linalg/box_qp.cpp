@@ -169,10 +169,13 @@ BoxQp::Direction BoxQp::find_direction(const Problem& qp) {
   if (k == 0) return Direction::newton;
 
   const Eigen::LLT<Eigen::Ref<Matrix>> llt(block);  // in place
+  // LL' leaves rounding of about k epsilon of the diagonal in a pivot that should be zero; a hundred times that is kept
+  // off, because the eigenvectors still tell such a direction from a null one.
+  const double least_pivot = std::sqrt(100 * static_cast<double>(k) * epsilon);
   bool regular = llt.info() == Eigen::Success;
   for (Index a = 0; a < k && regular; ++a) {
     const double root = roots_[free_[static_cast<std::size_t>(a)]];
-    regular = block(a, a) > std::sqrt(static_cast<double>(k) * epsilon) * root;  // a pivot cancelled to rounding
+    regular = block(a, a) > least_pivot * root;
   }
   if (!regular) return singular_direction(qp);
   auto step = free_step_.head(k);
@@ -201,7 +204,8 @@ BoxQp::Direction BoxQp::singular_direction(const Problem& qp) {
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(M);
   const Vector& lambda = eigen.eigenvalues();
   Vector c = eigen.eigenvectors().transpose() * y, null = Vector::Zero(k);
-  const double floor = static_cast<double>(k) * epsilon * std::max(lambda[k - 1], 1.0);  // the diagonal of M is 1 or 0
+  // The diagonal of M is 1 or 0; ten times the usual rounding of its eigenvalues, as H itself was rounded when formed.
+  const double floor = 10 * static_cast<double>(k) * epsilon * std::max(lambda[k - 1], 1.0);
   for (Index a = 0; a < k; ++a) {
     if (lambda[a] > floor) {
       c[a] /= lambda[a];

@@ -107,7 +107,7 @@ double pole_and_plateau(const Sample& left, const Sample& right, double Delta) {
 void find_root(Subproblem& subproblem, const Model& model, double Delta, double guess, double tolerance, Vector& p_hat,
                Sample& here, Secular& answer) {
   const double upper = model.gradient().stableNorm() / Delta;
-  Bracket bracket = first_bracket(model, Delta, here, psi_of(model, p_hat));
+  Bracket bracket = first_bracket(model, Delta, here, here.f > 0 ? psi_of(model, p_hat) : 0);
   Sample left = here, right;
   double refused = 0;  // the largest alpha that had no finite step
   double next = here.f > 0 && here.f < shallow * Delta ? bracket.low : bracket.middle();
@@ -123,11 +123,11 @@ void find_root(Subproblem& subproblem, const Model& model, double Delta, double 
       continue;
     }
     here = {next, p_hat.stableNorm(), 0};
-    if (std::abs(here.f - Delta) <= tolerance * Delta || here.f == 0) break;
     if (here.f < Delta && next <= 16 * refused) {  // as long a step as there is, and it fits
       answer.at_edge = false;
       break;
     }
+    if (std::abs(here.f - Delta) <= tolerance * Delta || here.f == 0) break;
     here.slope = subproblem.slope(p_hat);
     (here.f > Delta ? left : right) = here;
     tighten(bracket, here, psi_of(model, p_hat), Delta, upper);

@@ -2,10 +2,12 @@
 //
 //   slope   L q = p_hat,  d||p_hat||/d alpha = -||q||^2 / ||p_hat||
 //
-// A pivot L_kk^2 within n epsilon of the diagonal entry it started from is cancelled to rounding: column k depends on
-// the columns before it, whatever its scale. Such a system, and one that LL' refuses, goes to the
-// rank-revealing QR subproblem, which works on the rows' own triangle when they have one (full accuracy
-// again) and on a semidefinite root of B + C otherwise; its step is of minimum norm at alpha = 0 and never NaN.
+// A pivot L_kk^2 that has shrunk to 1000 n epsilon of the diagonal entry it started from is mostly cancelled: column k
+// nearly depends on the columns before it, whatever its scale, and the step would carry an error of a thousandth. Such
+// a system, and one that LL' refuses, goes to the rank-revealing QR subproblem, which works on the rows' own triangle
+// when they have one (full accuracy again) and on a semidefinite root of B + C otherwise; its step is of minimum norm
+// at alpha = 0 and never NaN. The thousandth keeps ||p(alpha)|| continuous, well within the 1 % of a trust-region
+// search, where alpha passes from one to the other.
 // References: More & Sorensen (1983), Computing a trust region step, section 3; Higham, Accuracy and Stability, 10.1.
 #include <Eigen/Cholesky>
 #include <cassert>
@@ -68,9 +70,9 @@ class Cholesky final : public Subproblem {
 
  private:
   bool independent(double alpha) const {
-    const double noise = static_cast<double>(L_.rows()) * epsilon;
+    const double least = 1000 * static_cast<double>(L_.rows()) * epsilon;
     for (Index k = 0; k < L_.rows(); ++k) {
-      if (!(L_(k, k) * L_(k, k) > noise * (B_(k, k) + alpha))) return false;
+      if (!(L_(k, k) * L_(k, k) > least * (B_(k, k) + alpha))) return false;
     }
     return true;
   }

@@ -36,7 +36,6 @@ class Qr final : public Subproblem {
     assert(alpha >= 0 && root_.T.size() > 0);
     const Index n = root_.T.cols();
     const double damping = std::sqrt(alpha) * root_.s;
-    p_hat.resize(n);
     if (damping > 0) {
       how_ = How::damped;
       solve_damped(damping);
@@ -48,7 +47,7 @@ class Qr final : public Subproblem {
       how_ = How::minimum_norm;
       solve_minimum_norm();
     }
-    for (Index k = 0; k < n; ++k) p_hat[root_.order[k]] = root_.s * step_[k];
+    place_step(root_, step_, p_hat);
     return p_hat.allFinite();
   }
 

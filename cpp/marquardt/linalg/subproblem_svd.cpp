@@ -47,8 +47,8 @@ class Svd final : public Subproblem {
       c_[i] = i < rank_ ? weights_[i] / (sigma_[i] + alpha_ / sigma_[i]) : 0;
     }
     step_.noalias() = V_ * c_;
-    p_hat.resize(n);
-    for (Index k = 0; k < n; ++k) p_hat[root_.order[k]] = -root_.s * step_[k];
+    step_ = -step_;
+    place_step(root_, step_, p_hat);
     return p_hat.allFinite();
   }
 

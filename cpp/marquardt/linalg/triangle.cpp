@@ -21,21 +21,22 @@ namespace {
 
 // H [head; tail] = [beta; 0], H = I - tau [1; v][1; v]'; v overwrites tail. tail must not be zero.
 struct Reflector {
-  double tau, beta;
+  double tau, beta, head;
 };
 
 template <typename Column>
 Reflector make_reflector(double head, double tail_norm, Column& tail) {
   const double beta = -std::copysign(std::hypot(head, tail_norm), head);
   tail /= head - beta;  // no cancellation: beta has the other sign
-  return {(beta - head) / beta, beta};
+  return {(beta - head) / beta, beta, head};
 }
 
-// [top; below] -= tau [1; v] [1; v]'[top; below]
+// [top; below] -= tau [1; v] [1; v]'[top; below]. The new top is the product with [head; tail] over beta: no
+// cancellation where the tail dwarfs the head, so that a step keeps its digits under a damping of any size.
 template <typename Column, typename Target>
 void apply_reflector(const Reflector& h, const Column& v, double& top, Target below) {
-  const double a = h.tau * (top + v.dot(below));
-  top -= a;
+  const double product = v.dot(below), a = h.tau * (top + product);
+  top = h.head / h.beta * top + (h.head / h.beta - 1) * product;
   below -= a * v;
 }
 
@@ -113,11 +114,18 @@ void square_root(const Model& model, Root& root) {
   root.T.resize(n, n);
   root.w.resize(n);
   root.order.resize(n);
+  root.model = &model;
   if (model.rows().form == Form::triangle) {
     root_of_triangle(model, root);
   } else {
     root_of_gram(model, root);
   }
+}
+
+void place_step(const Root& root, const Vector& step, Vector& p_hat) {
+  const Vector& d = root.model->d();
+  p_hat.resize(step.size());
+  for (Index k = 0; k < step.size(); ++k) p_hat[root.order[k]] = d[root.order[k]] == 0 ? 0 : root.s * step[k];
 }
 
 void fold_diagonal(const VectorView& s, Matrix& T, Vector& w, Matrix& fill) {

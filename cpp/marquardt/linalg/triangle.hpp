@@ -17,6 +17,7 @@ struct Root {
   Vector w;
   Eigen::VectorXi order;
   double s = 1;
+  const Model* model = nullptr;
   Matrix fill;  // work of fold_diagonal
   Vector diagonal;
 };
@@ -25,6 +26,10 @@ struct Root {
 // diagonal entry is within rounding (n epsilon) of its original: what lies below sqrt(n epsilon) of its
 // column's norm in A was lost when the Gram matrix was formed, and counts as zero.
 void square_root(const Model& model, Root& root);
+
+// From a step of T to a step of the model. A variable that must not move (d = 0) gets exactly 0: it is coupled to
+// no other, and orthogonal transformations keep that to rounding only.
+void place_step(const Root& root, const Vector& step, Vector& p_hat);
 
 // [T w; diag(s) 0] -> [T+ w+; 0 *] with T+ upper triangular, by reflectors that use the zeros: 2/3 n^3 operations.
 void fold_diagonal(const VectorView& s, Matrix& T, Vector& w, Matrix& fill);

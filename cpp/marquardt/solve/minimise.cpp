@@ -18,6 +18,10 @@ constexpr double least_ratio = 1e-4;
 constexpr int most_polishing_steps = 4;
 // Plateaus left by looking around before giving up; none of the certified problems needs more than one.
 constexpr int most_escapes = 3;
+// Searches along the full step that found a lower cost: beyond a few, the solve only crawls.
+constexpr int most_searches = 10;
+// The shortest fraction of the full step tried: half the digits, beyond which a fall of the cost is lost in rounding.
+constexpr double shortest_search = 1e-8;
 
 }  // namespace
 
@@ -121,10 +125,12 @@ Status Minimiser::pass() {
   return unresolvable || step_.exhausted() ? ending_without_progress() : Status::running;
 }
 
-// No trial can be seen to lower the cost from here. Whether that is a success, the certificate knows.
+// The method sees no trial that lowers the cost from here. Whether that is a success, the certificate knows.
 Status Minimiser::ending_without_progress() {
-  const Arithmetic arithmetic(observer_, 4 * work());
-  const Certificate& c = certifier_.certify(here_);
+  const Certificate c = [&] {
+    const Arithmetic arithmetic(observer_, 4 * work());
+    return certifier_.certify(here_);
+  }();
   const double typical = certifier_.measure(largest_x_);
   for (const Status s : {Status::gradient, Status::cost, Status::step}) {
     const bool wanted = s == Status::gradient ? options_.gtol > 0 && step_.optimality() <= options_.gtol
@@ -133,7 +139,28 @@ Status Minimiser::ending_without_progress() {
     if (wanted && verdict::confirmed(s, options_, here_, c, typical)) return s;
   }
   if (verdict::as_good_as_stationary(here_, c)) return Status::stationary;
+  if (search_along(c.p)) return Status::running;
+  if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_))) return Status::stationary;
   return 0.5 * c.rho * c.rho <= verdict::cost_rounding(here_) ? Status::precision_limit : Status::stalled;
+}
+
+// A method may be stuck where the function is not: normal equations, damping or radius can hide a direction that the
+// certificate's accurate full step p shows. p, and p shortened tenfold at a time; the first fall restarts the method.
+bool Minimiser::search_along(const Vector& p) {
+  const double least_fall = verdict::cost_rounding(here_);
+  for (double t = 1; t >= shortest_search && searches_ < most_searches; t *= 0.1) {
+    if (problem_.counts().nfev >= options_.max_nfev) return false;
+    Vector x = here_.x + t * p;
+    step_.admit(x);
+    if (!x.allFinite() || x == here_.x || (x - x0_).stableNorm() > options_.max_dx) continue;
+    problem_.value(x, there_);
+    if (cost_fall(here_, there_) > least_fall && problem_.linearise(there_, next_)) {
+      ++searches_;
+      restart();
+      return true;
+    }
+  }
+  return false;
 }
 
 // Before a success is claimed: a free parameter whose column is zero is looked at elsewhere. A lower cost there is where
@@ -150,9 +177,7 @@ Status Minimiser::settle(Status success) {
     if (++escapes_ > most_escapes || cost_fall(here_, there_) <= 0 || !problem_.linearise(there_, next_)) {
       return Status::flat;
     }
-    move();
-    const Arithmetic arithmetic(observer_, work());
-    step_.start(here_);
+    restart();
     return Status::running;
   }
   return success;
@@ -177,6 +202,13 @@ Status Minimiser::polish() {
     if (after > 0.5 * before.rho) break;
   }
   return Status::stationary;
+}
+
+// To the point found outside the method's own steps, where it starts afresh.
+void Minimiser::restart() {
+  move();
+  const Arithmetic arithmetic(observer_, work());
+  step_.start(here_);
 }
 
 void Minimiser::move() {

@@ -38,6 +38,8 @@ class Minimiser {
   Status ending_without_progress();
   Status settle(Status success);
   Status polish();
+  bool search_along(const Vector& p);
+  void restart();
   void move();
   void record();
   double seconds() const;
@@ -56,7 +58,7 @@ class Minimiser {
   Status candidate_ = Status::running;
   double first_norm_ = 0, first_optimality_ = 0;
   Index accepted_ = 0;
-  int escapes_ = 0;
+  int escapes_ = 0, searches_ = 0;
   bool linearised_ = false;
   std::chrono::steady_clock::time_point begin_;
 };

@@ -10,6 +10,10 @@ namespace {
 constexpr double trusted_ratio = 0.25;
 // rho / ||r|| at which a point where nothing moves any more still counts: five digits of orthogonality.
 constexpr double orthogonal = 1e-5;
+// The same for single columns of a nearly singular J.
+constexpr double column_orthogonal = 1e-6;
+// Residuals this many roundings of 1 (or of their first value) are zero: what a handful of operations leaves of it.
+constexpr double zero_roundings = 10;
 
 }  // namespace
 
@@ -63,8 +67,12 @@ bool as_good_as_stationary(const Point& here, const Certificate& c) {
   return c.resolved <= orthogonal * here.norm_r + 10 * here.noise();
 }
 
+bool degenerate_minimum(const Point& here, const Certificate& c, double quick) {
+  return c.singular && quick <= column_orthogonal * here.norm_r + here.noise();
+}
+
 bool zero_residual(const Point& here, double first_norm) {
-  return here.norm_r == 0 ? here.r.isZero(0) : here.norm_r <= epsilon * std::min(1.0, first_norm);
+  return here.norm_r == 0 ? here.r.isZero(0) : here.norm_r <= zero_roundings * epsilon * std::min(1.0, first_norm);
 }
 
 Status budget_test(const Options& options, const Counts& counts, Index iterations, double seconds) {

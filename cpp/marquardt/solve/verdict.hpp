@@ -30,11 +30,16 @@ bool confirmed(Status candidate, const Options& options, const Point& here, cons
 // First-order to rounding, or down to the stationarity tolerance (no tighter than the Jacobian's own error allows).
 bool stationary(const Options& options, const Point& here, double rho, double derivative_error);
 
-// A weaker test for points where no step can be seen to lower the cost any more: 1e-5 instead of 1e-8, without the
-// directions that rounding drowns.
+// A weaker test for points where no step can be seen to lower the cost any more: rho down to 1e-5 instead of 1e-8, without
+// the directions that the errors of J drown.
 bool as_good_as_stationary(const Point& here, const Certificate& certificate);
 
-// r = 0, or as good as 0 whatever the scale of r: below rounding of 1 and of its first value.
+// At a degenerate minimum J is nearly singular and rho cannot become small. If not even the full step, shortened as much
+// as one likes, lowers the cost, it is enough that each column by itself is orthogonal to r to six digits.
+// `quick` is Certifier::quick.
+bool degenerate_minimum(const Point& here, const Certificate& certificate, double quick);
+
+// r = 0, or as good as 0 whatever the scale of r: within a few roundings of 1 and of its first value.
 bool zero_residual(const Point& here, double first_norm);
 
 Status budget_test(const Options& options, const Counts& counts, Index iterations, double seconds);

@@ -8,6 +8,8 @@ namespace {
 
 // A direction is resolved if its scaled singular value is above this many times the relative error of J's entries.
 constexpr double drowned = 100;
+// A scaled singular value below this: steps along it are a hundred thousand times longer than their effect.
+constexpr double nearly_singular = 1e-5;
 
 double room_downhill(const Box& box, const Vector& x, double g, Index j) {
   return g > 0 ? x[j] - box.lower[j] : box.upper[j] - x[j];
@@ -19,7 +21,8 @@ Certifier::Certifier(Box box, double derivative_error)
     : box_(std::move(box)),
       accumulator_(Form::triangle, box_.size()),
       full_(make_qr()),
-      truncated_(make_qr(drowned * derivative_error)) {}
+      truncated_(make_qr(drowned * derivative_error)),
+      clear_(make_qr(nearly_singular)) {}
 
 bool Certifier::held(const Point& here, Index j) const {
   if (box_.fixed(j)) return true;
@@ -83,6 +86,8 @@ const Certificate& Certifier::certify(const Point& here) {
   c.p = d_.cwiseProduct(p_hat_);
   c.size = std::isfinite(c.rho) ? p_hat_.stableNorm() : infinity;
   c.reference = measure(here.x);
+  clear_->factor(model_);
+  c.singular = clear_->rank() < n;
   c.rank = full_->rank() - static_cast<Index>((d_.array() == 0).count());
   return c;
 }

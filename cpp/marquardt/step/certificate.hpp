@@ -22,6 +22,7 @@ struct Certificate {
   double reference = 0;        // ||D x||
   Vector p;                    // the full step: minimum norm, held variables at rest
   Index rank = 0;              // of the free columns, each scaled to length 1
+  bool singular = false;       // a combination of them is shorter than 1e-5
 };
 
 class Certifier {
@@ -47,7 +48,7 @@ class Certifier {
   Box box_;
   Accumulator accumulator_;
   Model model_;
-  std::unique_ptr<Subproblem> full_, truncated_;
+  std::unique_ptr<Subproblem> full_, truncated_, clear_;
   Certificate certificate_;
   Vector d_, C_, norms_, p_hat_;
 };

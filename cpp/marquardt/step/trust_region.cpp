@@ -15,6 +15,8 @@ namespace {
 
 // A start on a wall is moved this far inside, relative to the wall: far enough to move along it, too little to matter.
 constexpr double start_margin = 1e-10;
+// The length of x0 is no guide where x0 happens to lie near 0: the first radius is at least this share of the Cauchy step.
+constexpr double least_cauchy_share = 1e-3;
 // A step that meets a wall stops at least this fraction of the way to it; nearer the solution the fraction tends to 1.
 constexpr double least_theta = 0.995;
 
@@ -94,11 +96,11 @@ double TrustRegion::first_radius(const Point& here) const {
   // ||x|| in the model's variables
   const Vector x_hat = (d_.array() > 0).select(here.x.array() / d_.array(), 0.0);
   const double length = x_hat.stableNorm();
-  if (rule == "scipy") return length;
   const Vector& g_hat = model_.gradient();
   const double a = 2 * model_.along(Vector::Zero(g_hat.size()), g_hat).a;
   const double norm = g_hat.stableNorm();
   const double cauchy = a > 0 ? norm * (norm * norm / a) : 0;
+  if (rule == "scipy") return std::max(length, least_cauchy_share * cauchy);
   return rule == "conngould" ? cauchy : std::sqrt(length) * std::sqrt(cauchy);
 }
 

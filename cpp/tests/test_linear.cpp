@@ -1,0 +1,305 @@
+// Linear least squares: against answers in extended precision, minimum norms, ranks, and the methods among themselves.
+#include "marquardt/solve/linear.hpp"
+
+#include <Eigen/LU>
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include "fakes.hpp"
+
+using namespace marquardt;
+using namespace marquardt::fakes;
+
+namespace {
+
+constexpr LinearMethod all[] = {LinearMethod::automatic, LinearMethod::qr, LinearMethod::cod, LinearMethod::svd,
+                                LinearMethod::cholesky};
+constexpr LinearMethod minimum_norm[] = {LinearMethod::automatic, LinearMethod::cod, LinearMethod::svd};
+constexpr LinearMethod orthogonal[] = {LinearMethod::automatic, LinearMethod::qr, LinearMethod::cod, LinearMethod::svd};
+
+const char* name(LinearMethod method) {
+  switch (method) {
+    case LinearMethod::automatic: return "automatic";
+    case LinearMethod::qr: return "qr";
+    case LinearMethod::cod: return "cod";
+    case LinearMethod::svd: return "svd";
+    case LinearMethod::cholesky: return "cholesky";
+  }
+  return "";
+}
+
+LinearFit fit(const Matrix& A, const Matrix& b, LinearMethod method) { return solve_linear(A, b, -1, method); }
+
+// The solution of full-rank A x = b in the least-squares sense, refined in extended precision.
+LongMatrix exact(const Matrix& A, const Matrix& b) {
+  const LongMatrix L = A.cast<long double>();
+  return (L.transpose() * L).fullPivLu().solve(L.transpose() * b.cast<long double>());
+}
+
+// The minimum-norm solution for A = B C, B of full column rank, C of full row rank.
+LongMatrix minimum(const Matrix& B, const Matrix& C, const Matrix& b) {
+  const LongMatrix L = C.cast<long double>();
+  return L.transpose() * (L * L.transpose()).fullPivLu().solve(exact(B, b));
+}
+
+double error(const Matrix& x, const LongMatrix& truth) {
+  return static_cast<double>((x.cast<long double>() - truth).norm() / truth.norm());
+}
+
+// Small whole numbers: products of such factors are exact in double precision.
+Matrix whole(Numbers& numbers, Index rows, Index cols) {
+  return (9 * numbers.matrix(rows, cols)).array().round();
+}
+
+}  // namespace
+
+TEST_CASE("linear: a tall system of full rank by every method") {
+  Numbers numbers(81);
+  for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{1, 1}, {6, 1}, {7, 4}, {5, 5}, {80, 9}}) {
+    for (const LinearMethod method : all) {
+      CAPTURE(m);
+      CAPTURE(n);
+      CAPTURE(name(method));
+      const Matrix A = numbers.matrix(m, n) + (m == n ? 3.0 : 0.0) * Matrix::Identity(m, n), b = numbers.matrix(m, 1);
+      const LinearFit f = fit(A, b, method);
+      CHECK(error(f.x, exact(A, b)) <= 1e-13);
+      CHECK(f.rank == n);
+      CHECK(f.residuals == b - A * f.x);
+    }
+  }
+}
+
+TEST_CASE("linear: many right-hand sides are as many systems") {
+  Numbers numbers(82);
+  const Matrix A = numbers.matrix(9, 4), b = numbers.matrix(9, 6);
+  for (const LinearMethod method : all) {
+    CAPTURE(name(method));
+    const LinearFit together = fit(A, b, method);
+    REQUIRE(together.x.rows() == 4);
+    REQUIRE(together.x.cols() == 6);
+    REQUIRE(together.residuals.rows() == 9);
+    REQUIRE(together.residuals.cols() == 6);
+    for (Index k = 0; k < 6; ++k) {
+      const LinearFit one = fit(A, b.col(k), method);
+      CHECK((together.x.col(k) - one.x).norm() <= 1e-14 * one.x.norm());
+    }
+    CHECK(error(together.x, exact(A, b)) <= 1e-13);
+  }
+}
+
+TEST_CASE("linear: three rows and two unknowns to the last digits") {
+  Matrix A(3, 2), b(3, 1);
+  A << 2, 3, 4, -1, 2, 1;
+  b << 1, 2, 3;
+  for (const LinearMethod method : all) {
+    CAPTURE(name(method));
+    const LinearFit f = fit(A, b, method);
+    CHECK(std::abs(f.x(0, 0) - 20.0 / 31) <= 1e-15);
+    CHECK(std::abs(f.x(1, 0) - 4.0 / 31) <= 1e-15);
+    CHECK(f.residuals.squaredNorm() == doctest::Approx(98.0 / 31).epsilon(1e-14));
+  }
+}
+
+TEST_CASE("linear: a quartic through sixteen points to fourteen digits") {
+  const double y[] = {1, 3, 0, 1, 2, 4, 6, 7, 5, 5, 6, 7.2, 5.5, 4, 3.2, 5};
+  // from rational arithmetic
+  const double truth[] = {0.0023208650869254582, -0.08461679037336932, 0.9697320046439628, -3.3515882584477787,
+                          4.320673076923077};
+  Matrix A(16, 5), b(16, 1);
+  for (Index i = 0; i < 16; ++i) {
+    const double t = static_cast<double>(i + 1);
+    A.row(i) << t * t * t * t, t * t * t, t * t, t, 1;
+    b(i, 0) = y[i];
+  }
+  for (const LinearMethod method : orthogonal) {
+    CAPTURE(name(method));
+    const LinearFit f = fit(A, b, method);
+    // the condition of A is 2.4e5: scaled columns lose fewer digits than that
+    const double tolerance = method == LinearMethod::automatic || method == LinearMethod::qr ? 1e-14 : 1e-11;
+    for (Index j = 0; j < 5; ++j) CHECK(std::abs(f.x(j, 0) / truth[j] - 1) <= tolerance);
+    CHECK(f.residuals.squaredNorm() == doctest::Approx(17.164392266015717).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("linear: a wide system has the solution of least norm") {
+  Numbers numbers(83);
+  for (const LinearMethod method : minimum_norm) {
+    for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{1, 2}, {2, 5}, {6, 20}}) {
+      CAPTURE(name(method));
+      CAPTURE(m);
+      const Matrix A = numbers.matrix(m, n), b = numbers.matrix(m, 2);
+      const LinearFit f = fit(A, b, method);
+      CHECK(error(f.x, minimum(Matrix::Identity(m, m), A, b)) <= 1e-13);
+      CHECK(f.residuals.norm() <= 1e-13 * b.norm());
+      CHECK(f.rank == m);
+    }
+  }
+}
+
+TEST_CASE("linear: a rank-deficient system has the solution of least norm") {
+  Numbers numbers(84);
+  for (const LinearMethod method : minimum_norm) {
+    for (const Index rank : {1, 2, 4}) {
+      CAPTURE(name(method));
+      CAPTURE(rank);
+      const Matrix B = whole(numbers, 12, rank), C = whole(numbers, rank, 6), b = numbers.matrix(12, 1);
+      const LinearFit f = fit(B * C, b, method);
+      CHECK(f.rank == rank);
+      CHECK(error(f.x, minimum(B, C, b)) <= 1e-12);
+      CHECK(f.condition == infinity);
+    }
+  }
+}
+
+TEST_CASE("linear: a basic solution is as good a fit with undetermined variables at zero") {
+  Numbers numbers(85);
+  const Matrix B = whole(numbers, 10, 3), C = whole(numbers, 3, 5), A = B * C, b = numbers.matrix(10, 1);
+  const LinearFit f = fit(A, b, LinearMethod::qr);
+  CHECK(f.rank == 3);
+  CHECK((f.x.array() == 0).count() == 2);
+  CHECK(f.residuals.norm() == doctest::Approx(fit(A, b, LinearMethod::svd).residuals.norm()).epsilon(1e-12));
+  CHECK((A.transpose() * f.residuals).norm() <= 1e-11 * A.norm() * b.norm());
+}
+
+TEST_CASE("linear: twin columns share and a zero column gets nothing") {
+  Numbers numbers(86);
+  const Vector a = numbers.vector(8);
+  Matrix A(8, 3);
+  A << a, a, Vector::Zero(8);
+  for (const LinearMethod method : minimum_norm) {
+    CAPTURE(name(method));
+    const LinearFit f = fit(A, 3 * a, method);
+    CHECK(f.rank == 1);
+    CHECK(f.x(0, 0) == doctest::Approx(1.5));
+    CHECK(f.x(1, 0) == doctest::Approx(1.5));
+    CHECK(f.x(2, 0) == 0);
+  }
+}
+
+TEST_CASE("linear: a zero matrix") {
+  for (const LinearMethod method : orthogonal) {
+    CAPTURE(name(method));
+    const LinearFit f = fit(Matrix::Zero(4, 2), Matrix::Ones(4, 1), method);
+    CHECK(f.rank == 0);
+    CHECK(f.x == Matrix::Zero(2, 1));
+    CHECK(f.residuals == Matrix::Ones(4, 1));
+    CHECK(f.condition == infinity);
+  }
+}
+
+TEST_CASE("linear: units of the variables do not count") {
+  Numbers numbers(87);
+  const Matrix A = numbers.matrix(9, 3), b = numbers.matrix(9, 1);
+  const Vector units = vector({1e-12, 1, 1e12});
+  const LongMatrix truth = exact(A, b);
+  for (const LinearMethod method : {LinearMethod::automatic, LinearMethod::qr, LinearMethod::cholesky}) {
+    CAPTURE(name(method));
+    const LinearFit f = fit(A * units.asDiagonal(), b, method);
+    CHECK(f.rank == 3);
+    CHECK(error(units.asDiagonal() * f.x, truth) <= 1e-13);
+  }
+}
+
+TEST_CASE("linear: units of the variables do not count where others are undetermined") {
+  // two equal columns and a third in tiny units: the fit is exact all the same
+  Numbers numbers(88);
+  const Vector a = numbers.vector(7), b = numbers.vector(7);
+  for (const double unit : {1.0, 1e-6, 1e-17, 1e-30}) {
+    CAPTURE(unit);
+    Matrix A(7, 3);
+    A << a, a, unit * b;
+    const Vector y = a + 5 * b;
+    const LinearFit f = fit(A, y, LinearMethod::automatic);
+    CHECK(f.rank == 2);
+    CHECK(f.residuals.norm() <= 1e-12 * y.norm());
+    CHECK(f.x(2, 0) * unit == doctest::Approx(5));
+  }
+}
+
+TEST_CASE("linear: the condition is that of A with columns scaled to length 1") {
+  Numbers numbers(89);
+  const Matrix A = numbers.matrix(9, 3);
+  const Vector lengths = A.colwise().norm().transpose();
+  const Eigen::JacobiSVD<Matrix> svd(A * lengths.cwiseInverse().asDiagonal());
+  const double truth = svd.singularValues()[0] / svd.singularValues()[2];
+  for (const Vector& units : {vector({1, 1, 1}), vector({1e-3, 1, 1e3})}) {
+    for (const LinearMethod method : all) {
+      CAPTURE(name(method));
+      CAPTURE(units[0]);
+      const LinearFit f = fit(A * units.asDiagonal(), numbers.matrix(9, 1), method);
+      CHECK(f.condition >= truth / 3);  // triangular factors tell it within a small factor
+      CHECK(f.condition <= truth * 3);
+    }
+  }
+}
+
+TEST_CASE("linear: singular values come with the method of that name only") {
+  Numbers numbers(90);
+  const Matrix A = numbers.matrix(8, 3), b = numbers.matrix(8, 1);
+  const LinearFit f = fit(A, b, LinearMethod::svd);
+  CHECK((f.singular_values - Eigen::JacobiSVD<Matrix>(A).singularValues()).norm() <= 1e-14 * A.norm());
+  for (const LinearMethod method : {LinearMethod::automatic, LinearMethod::qr, LinearMethod::cod}) {
+    CHECK(fit(A, b, method).singular_values.size() == 0);
+  }
+}
+
+TEST_CASE("linear: rcond decides what counts as undetermined") {
+  Numbers numbers(91);
+  const Vector a = numbers.vector(8), b = numbers.vector(8);
+  Matrix A(8, 2);
+  A << a, a + 1e-6 * b;
+  for (const LinearMethod method : orthogonal) {
+    CAPTURE(name(method));
+    CHECK(solve_linear(A, b, -1, method).rank == 2);
+    CHECK(solve_linear(A, b, 0, method).rank == 2);
+    CHECK(solve_linear(A, b, 1e-9, method).rank == 2);
+    const LinearFit rough = solve_linear(A, b, 1e-3, method);
+    CHECK(rough.rank == 1);
+    CHECK(rough.x.norm() <= 100);
+  }
+}
+
+TEST_CASE("linear: cholesky refuses what it cannot do and names the way out") {
+  Numbers numbers(92);
+  const Vector a = numbers.vector(8), b = numbers.vector(8);
+  Matrix twins(8, 2), near(8, 2);
+  twins << a, a;
+  near << a, a + 1e-9 * b;
+  Matrix zero = numbers.matrix(8, 2);
+  zero.col(1).setZero();
+  for (const Matrix& A : {twins, near, zero, numbers.matrix(2, 4), Matrix(Matrix::Zero(3, 2))}) {
+    const Matrix rhs = numbers.matrix(A.rows(), 1);
+    try {
+      fit(A, rhs, LinearMethod::cholesky);
+      FAIL_CHECK("accepted");
+    } catch (const std::invalid_argument& e) {
+      const std::string text = e.what();
+      CHECK(text.find("cholesky") != std::string::npos);
+      CHECK(text.find("auto") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("linear: a consistent system is solved and its residuals are rounding") {
+  Numbers numbers(93);
+  const Matrix A = numbers.matrix(30, 5), x = numbers.matrix(5, 3);
+  for (const LinearMethod method : all) {
+    CAPTURE(name(method));
+    const LinearFit f = fit(A, A * x, method);
+    CHECK((f.x - x).norm() <= 1e-13 * x.norm());
+    CHECK(f.residuals.norm() <= 1e-13 * A.norm() * x.norm());
+  }
+}
+
+TEST_CASE("linear: strided views are read as they are") {
+  Numbers numbers(94);
+  const Matrix big = numbers.matrix(20, 8), rhs = numbers.matrix(20, 4);
+  const Matrix A = big.topLeftCorner(9, 3), b = rhs.bottomRightCorner(9, 2);
+  for (const LinearMethod method : all) {
+    CAPTURE(name(method));
+    const LinearFit view = solve_linear(big.topLeftCorner(9, 3), rhs.bottomRightCorner(9, 2), -1, method);
+    CHECK((view.x - fit(A, b, method).x).norm() <= 1e-14);
+  }
+}
