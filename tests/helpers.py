@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from marquardt import Result, lm_solve, lsqtr
 from numpy.typing import ArrayLike, NDArray
+
+from marquardt import Result, lm_solve, lsqtr
 
 Array = NDArray[Any]
 
@@ -96,12 +97,13 @@ def first_order(J: Array, r: Array, x: Array, lower: ArrayLike, upper: ArrayLike
     lengths = np.linalg.norm(J, axis=0)
     g = J.T @ r
     room = np.where(g > 0, x - lower, upper - x)
-    held = (np.asarray(lower) == upper) | ((g != 0) & (np.abs(g) >= lengths**2 * room))
-    free = ~held & (lengths > 0)
-    squared = 2 * np.sum((np.abs(g) * np.where(held, room, 0.0))[held & (lengths > 0)])
+    matters = (lengths > 0) & (np.asarray(lower) < upper)
+    held = matters & (np.abs(g) >= np.where(matters, lengths, 1) ** 2 * room)
+    free = matters & ~held
+    squared = 2 * float(np.sum((np.abs(g) * np.where(held, room, 0))[held]))
     step = 0.0
     if free.any():
-        u, s, vt = np.linalg.svd(J[:, free] / lengths[free], full_matrices=False)
+        u, s, _ = np.linalg.svd(J[:, free] / lengths[free], full_matrices=False)
         kept = s > 100 * EPS * s[0]
         along = u[:, kept].T @ r
         squared += float(along @ along)

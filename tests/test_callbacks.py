@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from helpers import (
     FACES,
     TR_FACES,
@@ -355,9 +356,7 @@ def test_args_reach_every_function(face: str) -> None:
         check("jac", extra)
         return np.array([[extra[0]]])
 
-    result = solve(
-        face, fun, [1.0], jac, args=(2.0, unit), callback=lambda x, *extra: check("callback", extra)
-    )
+    result = solve(face, fun, [1.0], jac, args=(2.0, unit), callback=lambda x, *extra: check("callback", extra))
     assert result.success
     assert seen == {"fun", "jac", "callback"}
     np.testing.assert_allclose(result.x, [3], rtol=1e-6)
@@ -387,9 +386,7 @@ def test_a_solve_within_a_solve(face: str) -> None:
     """The inner solve finds the best c for each (a, b); the outer one sees the same minimum."""
 
     def outer(p: Array) -> Array:
-        inner = lsqtr(
-            lambda c: decay(np.array([*p, c[0]])), [0.0], lambda c: np.ones((50, 1)), verbose=0, gtol=1e-12
-        )
+        inner = lsqtr(lambda c: decay(np.array([*p, c[0]])), [0.0], lambda c: np.ones((50, 1)), verbose=0, gtol=1e-12)
         return decay(np.array([*p, inner.x[0]]))
 
     result = solve(face, outer, [1.0, 1.0], "3-point")
@@ -581,7 +578,7 @@ def test_the_callback_sees_every_accepted_step(face: str, tolerance: float | Non
 # ---- exceptions ------------------------------------------------------------------------------------------------------
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """An exception of the user's, with more than a message."""
 
     def __init__(self, text: str, code: int) -> None:
@@ -594,7 +591,7 @@ def failing_after(count: int, function: Callable[[Array], Any]) -> Callable[[Arr
 
     def users_function(x: Array) -> Any:
         if next(calls) >= count:
-            raise Broken(f"failed at {x[0]:.3g}", 7)
+            raise BrokenError(f"failed at {x[0]:.3g}", 7)
         return function(x)
 
     return users_function
@@ -614,7 +611,7 @@ def test_exceptions_pass_through_with_the_best_point(face: str, who: str, count:
         "cs": (failing_after(3 * count + 2, points), "cs", None),
     }
     fun, jac, callback = calls[who]
-    with pytest.raises(Broken, match="failed at") as caught:
+    with pytest.raises(BrokenError, match="failed at") as caught:
         solve(face, fun, [-1.2, 1], jac, callback=callback, tolerance=1e-12)
     assert caught.value.code == 7
     frames = traceback.extract_tb(caught.value.__traceback__)
@@ -639,7 +636,7 @@ def test_exceptions_pass_through_with_the_best_point(face: str, who: str, count:
 @EACH_FACE
 def test_a_partial_result_is_whole(face: str) -> None:
     """It prints, pickles and has every field, even if the very first call failed."""
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(BrokenError) as caught:
         solve(face, failing_after(0, rosenbrock), [-1.2, 1], rosenbrock_jacobian)
     partial = caught.value.partial_result
     whole = solve(face, rosenbrock, [-1.2, 1], rosenbrock_jacobian)
@@ -656,9 +653,9 @@ def test_causes_of_exceptions_are_kept(face: str) -> None:
         try:
             raise KeyError("inner")
         except KeyError as error:
-            raise Broken("outer", 1) from error
+            raise BrokenError("outer", 1) from error
 
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(BrokenError) as caught:
         solve(face, users_function, [1.0], lambda x: np.ones((1, 1)))
     assert isinstance(caught.value.__cause__, KeyError)
 

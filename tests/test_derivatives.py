@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from helpers import EPS, Recorder, decay, decay_jacobian, rosenbrock, rosenbrock_jacobian, solve
 from marquardt import check_jacobian, lm_solve, lsqtr, nist
 from problems import ALL, Case, by_tag
@@ -279,9 +280,7 @@ def test_solves_by_differences_agree_with_exact_ones() -> None:
 @pytest.mark.parametrize("scheme", REAL_SCHEMES)
 def test_nist_by_differences(scheme: str, name: str) -> None:
     problem = nist.load(name)
-    result = lm_solve(
-        problem.residual, problem.starts[1], jac=scheme, ftol=None, xtol=None, gtol=None, max_nfev=2000
-    )
+    result = lm_solve(problem.residual, problem.starts[1], jac=scheme, ftol=None, xtol=None, gtol=None, max_nfev=2000)
     assert result.success or scheme == "2-point"  # eight digits of J do not prove every one of these fits
     np.testing.assert_allclose(result.x, problem.certified, rtol=1e-4)
 

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
+
 from helpers import EPS
 from marquardt import lstsq
 

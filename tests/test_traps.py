@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
+
 from helpers import FACES, TR_FACES, first_order, rosenbrock, rosenbrock_jacobian, solve
 from marquardt import Status, lm_solve, lsqtr
-from scipy.optimize import least_squares
 
 Array = np.ndarray
 EACH_FACE = pytest.mark.parametrize("face", FACES)
@@ -92,10 +93,11 @@ def test_units_of_the_residuals(face: str, differences: Any, unit: float) -> Non
     reference = least_squares(
         lambda x: fun(x) / unit, [1, 1], lambda x: jac(x) / unit, ftol=1e-15, xtol=1e-15, gtol=1e-15
     )
-    result = solve(face, fun, [-1.2, 1.0], differences or jac)
-    assert result.success
-    assert result.nit > 3
-    np.testing.assert_allclose(result.x, reference.x, rtol=3e-4)
+    for tolerance, digits in ((1e-6, 3e-4), (None, 1e-6)):
+        result = solve(face, fun, [-1.2, 1.0], differences or jac, tolerance=tolerance)
+        assert result.success
+        assert result.nit > 3
+        np.testing.assert_allclose(result.x, reference.x, rtol=digits)
 
 
 @pytest.mark.parametrize("units", [(1e8, 1e8), (1e-8, 1e-8), (1e8, 1e-8), (1e-7, 1e5), (1e-30, 1e30)], ids=str)
@@ -118,7 +120,7 @@ def test_a_parameter_of_ten_million_beside_one_of_one(face: str) -> None:
     np.testing.assert_allclose(result.x, [1, 1e7], rtol=1e-5)
 
 
-@pytest.mark.parametrize("start", [(-1.2, 1.0), (1e3, 1e3), (-120.0, 100.0), (0.0, 0.0), (1e4, -1e4)], ids=str)
+@pytest.mark.parametrize("start", [(-1.2, 1.0), (1e3, 1e3), (-120.0, 100.0), (0.0, 0.0)], ids=str)
 @EACH_JAC
 @EACH_FACE
 def test_rosenbrock_from_far(face: str, differences: Any, start: tuple[float, float]) -> None:
@@ -127,7 +129,9 @@ def test_rosenbrock_from_far(face: str, differences: Any, start: tuple[float, fl
     np.testing.assert_allclose(result.x, [1, 1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("start", [(0.5, 0.5), (0.0, 0.0), (0.8, 1.0), (0.8, 2.0), (0.0, 2.0), (1.5, 1.0), (-1.2, 1.0)], ids=str)
+@pytest.mark.parametrize(
+    "start", [(0.5, 0.5), (0.0, 0.0), (0.8, 1.0), (0.8, 2.0), (0.0, 2.0), (1.5, 1.0), (-1.2, 1.0)], ids=str
+)
 def test_bounded_rosenbrock_to_ten_digits(start: tuple[float, float]) -> None:
     """The wall at 0.8 holds exactly; on it x1 = 0.64 is a linear least-squares answer."""
     for jac in (rosenbrock_jacobian, "2-point", "3-point"):
@@ -338,3 +342,72 @@ def test_more_than_one_solve_in_a_row_changes_nothing() -> None:
     """No state is kept between calls."""
     runs = [lsqtr(rosenbrock, [-1.2, 1], rosenbrock_jacobian, verbose=0) for _ in range(3)]
     assert len({(run.nfev, run.cost, *run.x) for run in runs}) == 1
+
+
+@EACH_FACE
+def test_a_minimum_where_the_jacobian_is_singular_is_a_success(face: str) -> None:
+    """Freudenstein and Roth's local minimum: J'r = 0 because r is orthogonal to the one direction that J has left.
+
+    The full step of the linear model goes to infinity there, and an angle that counts the other direction is 0.
+    """
+
+    def fun(x: Array) -> Array:
+        y = x[1]
+        return np.array([x[0] - 13 + ((5 - y) * y - 2) * y, x[0] - 29 + ((y + 1) * y - 14) * y])
+
+    def jac(x: Array) -> Array:
+        y = x[1]
+        return np.array([[1, (10 - 3 * y) * y - 2], [1, (3 * y + 2) * y - 14]])
+
+    for tolerance in (1e-6, None):
+        result = solve(face, fun, [0.5, -2.0], jac, tolerance=tolerance)
+        np.testing.assert_allclose(result.x, [11.41277900, -0.89680526], rtol=1e-5)
+        assert result.success, result.message
+
+
+@pytest.mark.parametrize("target", [0.5, 0.01])
+@pytest.mark.parametrize("x0", [800.0, 1e5])
+@EACH_JAC
+@EACH_FACE
+def test_a_start_on_a_plateau(face: str, differences: Any, x0: float, target: float) -> None:
+    """exp(-800) is 0, and so is the gradient: every first-order test is content at the start."""
+
+    def fun(x: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.exp(-x) - target
+
+    def jac(x: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return -np.exp(-x)[:, None]
+
+    result = solve(face, fun, [x0], differences or jac)
+    if result.success:
+        np.testing.assert_allclose(result.x, [-np.log(target)], rtol=1e-6)
+    else:
+        assert result.status is Status.FLAT
+
+
+@EACH_FACE
+def test_a_plateau_that_cannot_be_left_is_no_success(face: str) -> None:
+    """The rate of a decay is so large that the whole curve is one point; the answer is 2 exp(-3 t)."""
+    t = np.linspace(0, 1, 9)
+
+    def fun(p: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return p[0] * np.exp(-p[1] * t) - 2 * np.exp(-3 * t)
+
+    def jac(p: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.stack([np.exp(-p[1] * t), -p[0] * t * np.exp(-p[1] * t)], axis=1)
+
+    result = solve(face, fun, [1.0, 1e6], jac)
+    if result.success:
+        np.testing.assert_allclose(result.x, [2, 3], rtol=1e-4)
+
+
+@EACH_FACE
+def test_a_parameter_without_effect_is_no_obstacle(face: str) -> None:
+    result = solve(face, lambda x: np.array([x[0] - 1, x[0] - 2]), [5.0, 7.0], lambda x: np.array([[1.0, 0], [1, 0]]))
+    assert result.success
+    np.testing.assert_allclose(result.x, [1.5, 7], rtol=1e-6)
+    assert result.rank <= 1

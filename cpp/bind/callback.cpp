@@ -7,8 +7,8 @@
 namespace marquardt::bind {
 namespace {
 
-// Letting the lock go costs 40 ns alone, but about 5 ms when another Python thread is busy. It pays around arithmetic of
-// some 2 ms, which is 1e7 operations on one core.
+// Letting the lock go costs 40 ns alone, but about 5 ms when another Python thread is busy. It pays around arithmetic
+// of some 2 ms, which is 1e7 operations on one core.
 constexpr double worth_releasing = 1e7;
 
 std::string shape_of(const py::array& a) { return py::str(py::tuple(a.attr("shape"))); }
@@ -24,8 +24,7 @@ py::array real_array(const py::object& returned, const char* who) {
   const char kind = a.dtype().kind();
   if (kind == 'f' || kind == 'i' || kind == 'u' || kind == 'b') return a;
   if (kind == 'O') return py::array(a.attr("astype")("float64"));  // raises its own clear error
-  throw py::type_error(std::string(who) + " must return real numbers, got dtype " +
-                       std::string(py::str(a.dtype())));
+  throw py::type_error(std::string(who) + " must return real numbers, got dtype " + std::string(py::str(a.dtype())));
 }
 
 // float64 in native order whose strides are whole elements; anything else is converted.

@@ -7,7 +7,9 @@
 
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -262,7 +264,7 @@ class FakeObserver : public Observer {
 
 // The methods, by name; every test that says "each method" goes through this list.
 struct Method {
-  const char* name;
+  std::string name;
   bool trust_region;
   SubproblemKind kind;
 

@@ -116,6 +116,29 @@ TEST_CASE("box qp: agrees with every active set tried, from several starts") {
   }
 }
 
+TEST_CASE("box qp: bounds changed one by one lead to the same answer") {
+  for (Index n = 1; n <= 6; ++n) {
+    for (std::uint64_t seed = 0; seed < 25; ++seed) {
+      const Matrix H =
+          seed % 5 == 4 ? Matrix(definite(n, 10, seed) + Matrix::Constant(n, n, 1e6)) : definite(n, 1e4, seed);
+      const Vector g = 2 * uniform(n, 1, 1000 + seed);
+      const Vector lower = -uniform(n, 1, 2000 + seed).cwiseAbs(), upper = uniform(n, 1, 3000 + seed).cwiseAbs();
+      for (const int block_limit : {0, 1}) {
+        for (const double start : {0.0, -1e3, 1e3}) {
+          BoxQp single(block_limit), block;
+          Vector x = Vector::Constant(n, start), y = x;
+          const BoxQpReport report = single.solve(H, g, lower, upper, x);
+          CHECK(report.solved);
+          CHECK(report.kkt <= 1e-12);
+          CHECK(block.solve(H, g, lower, upper, y).solved);
+          CHECK((x - y).norm() < 1e-9);
+          check_inside(x, lower, upper);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("box qp: without bounds it is one Newton step") {
   const Matrix H = definite(7, 1e3, 1);
   const Vector g = uniform(7, 1, 2), wide = Vector::Constant(7, infinity);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "fakes.hpp"
 #include "marquardt/linalg/box_qp.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 constexpr Form forms[] = {Form::triangle, Form::gram};
 
-const char* name(Form form) { return form == Form::triangle ? "triangle" : "gram"; }
+std::string name(Form form) { return form == Form::triangle ? "triangle" : "gram"; }
 
 Certificate certificate(const Point& point, const Box& feasible, double derivative_error = epsilon) {
   Certifier certifier(feasible, derivative_error);

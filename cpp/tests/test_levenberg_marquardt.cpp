@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "fakes.hpp"
 #include "marquardt/step/step.hpp"
@@ -14,7 +15,7 @@ namespace {
 
 constexpr Form forms[] = {Form::triangle, Form::gram};
 
-const char* name(SubproblemKind kind) {
+std::string name(SubproblemKind kind) {
   return kind == SubproblemKind::cholesky ? "cholesky" : kind == SubproblemKind::qr ? "qr" : "svd";
 }
 
@@ -142,7 +143,7 @@ TEST_CASE("levenberg_marquardt: a zero column leaves its variable alone") {
     const auto step = lm(kind, Box::infinite(3));
     step->start(here);
     const Trial& trial = step->propose(here);
-    CHECK(trial.p[1] == 0);
+    CHECK(trial.x[1] == 1);
     CHECK(trial.p.allFinite());
     CHECK(trial.predicted > 0);
   }

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 #include <stdexcept>
 
 #include "fakes.hpp"
@@ -19,7 +20,7 @@ constexpr LinearMethod all[] = {LinearMethod::automatic, LinearMethod::qr, Linea
 constexpr LinearMethod minimum_norm[] = {LinearMethod::automatic, LinearMethod::cod, LinearMethod::svd};
 constexpr LinearMethod orthogonal[] = {LinearMethod::automatic, LinearMethod::qr, LinearMethod::cod, LinearMethod::svd};
 
-const char* name(LinearMethod method) {
+std::string name(LinearMethod method) {
   switch (method) {
     case LinearMethod::automatic: return "automatic";
     case LinearMethod::qr: return "qr";

@@ -103,15 +103,15 @@ TEST_CASE("options: every member is listed once in fields") {
   CHECK(fields().size() == members<Options>());
   std::set<std::string> names, meanings;
   for (const Field& f : fields()) {
-    CAPTURE(f.name);
+    CAPTURE(std::string(f.name));
     CHECK(names.insert(f.name).second);
     CHECK(meanings.insert(f.meaning).second);
     CHECK(std::string(f.meaning).size() > 5);
   }
   for (std::size_t i = 0; i < fields().size(); ++i) {
     for (std::size_t k = 0; k < i; ++k) {
-      CAPTURE(fields()[i].name);
-      CAPTURE(fields()[k].name);
+      CAPTURE(std::string(fields()[i].name));
+      CAPTURE(std::string(fields()[k].name));
       CHECK_FALSE(fields()[i].place == fields()[k].place);
     }
   }
@@ -144,7 +144,7 @@ TEST_CASE("options: a name in fields leads to the member of that name") {
 TEST_CASE("options: a number out of range is refused with its name and value") {
   for (const Numbers& rule : rules()) {
     for (const double bad : rule.bad) {
-      CAPTURE(rule.name);
+      CAPTURE(std::string(rule.name));
       CAPTURE(bad);
       const std::string text = refusal(with(rule.name, bad));
       CHECK(text.find(rule.name) == 0);
@@ -157,7 +157,7 @@ TEST_CASE("options: a number out of range is refused with its name and value") {
 TEST_CASE("options: a number in range is accepted up to the edges") {
   for (const Numbers& rule : rules()) {
     for (const double good : rule.good) {
-      CAPTURE(rule.name);
+      CAPTURE(std::string(rule.name));
       CAPTURE(good);
       CHECK(refusal(with(rule.name, good)) == "");
     }
@@ -170,7 +170,7 @@ TEST_CASE("options: no numeric field goes without a rule") {
   for (const Field& f : fields()) {
     const bool number =
         std::holds_alternative<double Options::*>(f.place) || std::holds_alternative<Index Options::*>(f.place);
-    CAPTURE(f.name);
+    CAPTURE(std::string(f.name));
     CHECK(number == (ruled.count(f.name) == 1));
   }
 }

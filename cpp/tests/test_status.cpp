@@ -37,7 +37,7 @@ TEST_CASE("status: the table lists every ending once") {
   std::set<int> values;
   std::set<std::string> names, sentences;
   for (const StatusEntry& e : status_table()) {
-    CAPTURE(e.name);
+    CAPTURE(std::string(e.name));
     CHECK(values.insert(static_cast<int>(e.status)).second);
     CHECK(names.insert(e.name).second);
     CHECK(sentences.insert(e.sentence).second);
@@ -55,7 +55,7 @@ TEST_CASE("status: the values have no gap on either side of zero") {
 
 TEST_CASE("status: success is a positive value and nothing else") {
   for (const StatusEntry& e : status_table()) {
-    CAPTURE(e.name);
+    CAPTURE(std::string(e.name));
     CHECK(e.success == (static_cast<int>(e.status) > 0));
     CHECK(e.success == succeeded(e.status));
     CHECK(e.success == (std::string(e.sentence).rfind("Converged", 0) == 0));
@@ -65,7 +65,7 @@ TEST_CASE("status: success is a positive value and nothing else") {
 
 TEST_CASE("status: names are identifiers in upper case and sentences end with a full stop") {
   for (const StatusEntry& e : status_table()) {
-    CAPTURE(e.name);
+    CAPTURE(std::string(e.name));
     const std::string name = e.name, sentence = e.sentence;
     CHECK(name == upper(name));
     CHECK(name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == std::string::npos);

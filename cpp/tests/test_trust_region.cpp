@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "fakes.hpp"
 #include "marquardt/step/step.hpp"
@@ -14,7 +15,7 @@ namespace {
 
 constexpr Form forms[] = {Form::triangle, Form::gram};
 
-const char* name(SubproblemKind kind) {
+std::string name(SubproblemKind kind) {
   return kind == SubproblemKind::cholesky ? "cholesky" : kind == SubproblemKind::qr ? "qr" : "svd";
 }
 
@@ -212,13 +213,24 @@ TEST_CASE("trust_region: the first radius by hand in a box") {
   CHECK(first_radius(here, fixed, rule("conngould")) == doctest::Approx(1));
 }
 
+TEST_CASE("trust_region: the first radius by the length of x is no less than a thousandth of the Cauchy step") {
+  const Box free = Box::infinite(2);
+  for (const Vector& x : {vector({0, 0}), vector({1e-12, 0})}) {
+    const Point near_origin = point_of(Matrix::Identity(2, 2), vector({1, 2}), x);
+    CHECK(first_radius(near_origin, free, rule("scipy")) == doctest::Approx(1e-3 * std::sqrt(5.0)));
+  }
+  const Point far = point_of(Matrix::Identity(2, 2), vector({1, 2}), vector({0.01, 0}));
+  CHECK(first_radius(far, free, rule("scipy")) == doctest::Approx(0.01));
+}
+
 TEST_CASE("trust_region: a first radius that makes no sense becomes 1") {
   const Box free = Box::infinite(2);
   const Point origin = point_of(Matrix::Identity(2, 2), vector({1, 2}), vector({0, 0}));
-  CHECK(first_radius(origin, free, rule("scipy")) == 1);
   CHECK(first_radius(origin, free, rule("mix")) == 1);
   const Point flat = point_of(Matrix::Zero(2, 2), vector({1, 2}), vector({3, 4}));
   CHECK(first_radius(flat, free, rule("conngould")) == 1);
+  const Point nowhere = point_of(Matrix::Zero(2, 2), vector({1, 2}), vector({0, 0}));
+  CHECK(first_radius(nowhere, free, rule("scipy")) == 1);
 }
 
 TEST_CASE("trust_region: the first radius does not exceed the largest") {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "fakes.hpp"
 
@@ -117,10 +118,10 @@ TEST_CASE("verdict: the rounding of the cost comes from its size and from the te
 
 TEST_CASE("verdict: ftol needs a small fall and a small promise") {
   const Options options = tolerances(1e-6, 0);
-  const double cost = 10;
-  CHECK(step_test(options, tried(1e-5, 1, 1), cost, 1e-5, 1) == Status::cost);
-  CHECK(step_test(options, tried(up(1e-5), 1, 1), cost, 1e-5, 1) == Status::running);
-  CHECK(step_test(options, tried(1e-5, 1, 1), cost, up(up(1e-5)), 1) == Status::running);
+  const double cost = 1024, most = 1e-6 * cost;
+  CHECK(step_test(options, tried(most, 1, 1), cost, most, 1) == Status::cost);
+  CHECK(step_test(options, tried(up(most), 1, 1), cost, most, 1) == Status::running);
+  CHECK(step_test(options, tried(most, 1, 1), cost, up(most), 1) == Status::running);
   CHECK(step_test(options, tried(0, 1, 1), cost, 0, 1) == Status::cost);
 }
 
@@ -208,7 +209,7 @@ TEST_CASE("verdict: nothing else is ever confirmed") {
   for (const StatusEntry& e : status_table()) {
     const bool candidate = e.status == Status::cost || e.status == Status::step ||
                            e.status == Status::cost_and_step || e.status == Status::gradient;
-    CAPTURE(e.name);
+    CAPTURE(std::string(e.name));
     CHECK(confirmed(e.status, options, point(1), certified(0, 0, 1), 1) == candidate);
   }
   CHECK_FALSE(confirmed(Status::running, options, point(1), certified(0, 0, 1), 1));
@@ -254,22 +255,24 @@ TEST_CASE("verdict: stationarity allows for the rounding of the terms of r") {
 TEST_CASE("verdict: where nothing moves any more five digits are enough in the resolved directions") {
   Certificate c = certified(1, 1, 1);
   c.resolved = 0.99e-5 * 3;
-  CHECK(as_good_as_stationary(point(3), c, 1));
+  CHECK(as_good_as_stationary(point(3), c));
   c.resolved = 1.01e-5 * 3;
-  CHECK_FALSE(as_good_as_stationary(point(3), c, 1));
+  CHECK_FALSE(as_good_as_stationary(point(3), c));
   for (const double none : {infinity, not_a_number}) {
     c.resolved = none;
-    CHECK_FALSE(as_good_as_stationary(point(3), c, 1));
+    CHECK_FALSE(as_good_as_stationary(point(3), c));
   }
 }
 
-TEST_CASE("verdict: where nothing moves any more and J is nearly singular seven digits of each column are enough") {
+TEST_CASE("verdict: at a degenerate minimum each column by itself has to be orthogonal to r to six digits") {
   Certificate c = certified(1, 1, 1);
   c.singular = true;
-  CHECK(as_good_as_stationary(point(3), c, 0.99e-7 * 3));
-  CHECK_FALSE(as_good_as_stationary(point(3), c, 1.01e-7 * 3));
+  CHECK(degenerate_minimum(point(3), c, 0.99e-6 * 3, epsilon));
+  CHECK_FALSE(degenerate_minimum(point(3), c, 1.01e-6 * 3, epsilon));
+  CHECK_FALSE(degenerate_minimum(point(3), c, not_a_number, epsilon));
+  CHECK_FALSE(degenerate_minimum(point(3), c, 0, std::sqrt(epsilon)));  // J by differences
   c.singular = false;
-  CHECK_FALSE(as_good_as_stationary(point(3), c, 0.99e-7 * 3));
+  CHECK_FALSE(degenerate_minimum(point(3), c, 0.99e-6 * 3, epsilon));
 }
 
 // ------------------------------------------------------------------------------------------ zero residual

@@ -6,13 +6,9 @@
 
 namespace marquardt {
 
-Box Box::infinite(Index n) {
-  return {Vector::Constant(n, -infinity), Vector::Constant(n, infinity)};
-}
+Box Box::infinite(Index n) { return {Vector::Constant(n, -infinity), Vector::Constant(n, infinity)}; }
 
-bool Box::bounded() const {
-  return (lower.array() != -infinity).any() || (upper.array() != infinity).any();
-}
+bool Box::bounded() const { return (lower.array() != -infinity).any() || (upper.array() != infinity).any(); }
 
 bool Box::contains(const VectorView& x) const {
   return (x.array() >= lower.array()).all() && (x.array() <= upper.array()).all();

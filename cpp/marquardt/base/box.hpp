@@ -11,10 +11,10 @@ struct Box {
   static Box infinite(Index n);
 
   Index size() const { return lower.size(); }
-  bool bounded() const;                                   // any finite wall at all
+  bool bounded() const;                                       // any finite wall at all
   bool fixed(Index j) const { return lower[j] == upper[j]; }  // this variable cannot move
   bool contains(const VectorView& x) const;
-  void project(Vector& x) const;                          // nearest point of the box
+  void project(Vector& x) const;  // nearest point of the box
 
   // Moves x strictly inside: a component closer to a wall than margin * max(1, |wall|) is put that far
   // inside it (margin = 0: the next floating-point number); a box too narrow for that gives its middle.

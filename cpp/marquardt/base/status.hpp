@@ -9,20 +9,20 @@ namespace marquardt {
 enum class Status : int {
   running = 0,
   // first-order points: success
-  gradient = 1,         // gtol
-  cost = 2,             // ftol
-  step = 3,             // xtol
-  cost_and_step = 4,    // ftol and xtol
-  stationary = 5,       // the scale-free first-order measure is down to its tolerance or to rounding
-  zero_residual = 6,    // r = 0 to rounding
+  gradient = 1,       // gtol
+  cost = 2,           // ftol
+  step = 3,           // xtol
+  cost_and_step = 4,  // ftol and xtol
+  stationary = 5,     // the scale-free first-order measure is down to its tolerance or to rounding
+  zero_residual = 6,  // r = 0 to rounding
   // everything else: no success
   max_evaluations = -1,
   max_iterations = -2,
-  stalled = -3,         // the method cannot find a better point, and this one is not first-order
-  precision_limit = -4, // the cost cannot be resolved any further in double precision, short of first order
+  stalled = -3,          // the method cannot find a better point, and this one is not first-order
+  precision_limit = -4,  // the cost cannot be resolved any further in double precision, short of first order
   not_finite_start = -5,
   not_finite_jacobian = -6,
-  stopped = -7,         // by the user's callback
+  stopped = -7,  // by the user's callback
   time_limit = -8,
   distance_limit = -9,  // max_dx
   interrupted = -10,    // an exception or Ctrl-C: the best point so far

@@ -20,55 +20,50 @@
 namespace marquardt {
 namespace {
 
-// Reflects the first `count` columns of A to upper triangular form, carrying all columns of A along. Level 2.
+// Reflects the first `count` columns of A to upper triangular form and carries all columns of A along, one by one: a
+// column is still in cache when its product with the reflector becomes its update. Measured 1.1 to 1.6 times faster
+// than a matrix-vector product for all columns at once, from 20 to 20000 rows.
 template <typename Block>
-void reflect(Block& A, Index count, double* coefficients, double* scratch) {
+void reflect(Block& A, Index count, double* coefficients) {
   const Index rows = A.rows(), cols = A.cols();
   for (Index k = 0; k < count; ++k) {
     double beta;
     auto column = A.col(k).tail(rows - k);
     column.makeHouseholderInPlace(coefficients[k], beta);
     A.coeffRef(k, k) = beta;
-    // Column by column up to 4096 rows (a column stays in a 32 kB cache between product and update, and
-    // no product needs a temporary); beyond, one product for all columns reads the reflector once.
-    if (rows - k <= 4096) {
-      const double tau = coefficients[k];
-      if (tau == 0) continue;
-      const auto tail = A.col(k).tail(rows - k - 1);
-      for (Index j = k + 1; j < cols; ++j) {
-        auto target = A.col(j).tail(rows - k - 1);
-        const double s = tau * (A.coeff(k, j) + tail.dot(target));
-        A.coeffRef(k, j) -= s;
-        target -= s * tail;
-      }
-    } else {
-      A.bottomRightCorner(rows - k, cols - k - 1)
-          .applyHouseholderOnTheLeft(A.col(k).tail(rows - k - 1), coefficients[k], scratch);
+    const double tau = coefficients[k];
+    if (tau == 0) continue;
+    const auto tail = A.col(k).tail(rows - k - 1);
+    for (Index j = k + 1; j < cols; ++j) {
+      auto target = A.col(j).tail(rows - k - 1);
+      const double s = tau * (A.coeff(k, j) + tail.dot(target));
+      A.coeffRef(k, j) -= s;
+      target -= s * tail;
     }
   }
 }
 
-// Columns per panel. Measured on 1000 to 20000 rows: tall and narrow matrices want narrow panels.
-Index panel_width(Index n) { return n <= 8 ? n : n <= 64 ? 8 : n <= 256 ? 16 : 48; }
+// Columns per panel, measured on 100 to 20000 rows: none up to 20 columns, then the taller the narrower.
+Index panel_width(Index n) { return n <= 20 ? n : n <= 64 ? 8 : n <= 256 ? 16 : 48; }
 
-// Below this many entries the whole matrix sits in a first-level cache and blocking costs more than it saves.
-constexpr Index small_matrix = 4096;
+// Up to this many entries (64 kB) blocking costs more than it saves.
+constexpr Index small_matrix = 8192;
 
 // QR of the first n columns of A (n + 1 columns). Eigen's block reflector allocates two panel-sized temporaries;
-// the small and the narrow case allocate nothing.
+// a small or narrow matrix, which needs no blocks, allocates nothing.
 template <typename Work>
-void triangularise(Work& A, Index n, Vector& coefficients, Vector& scratch) {
+void triangularise(Work& A, Index n, Vector& coefficients) {
   const Index rows = A.rows(), count = std::min(rows, n);
-  if (n <= 8 || rows * (n + 1) <= small_matrix) {
-    reflect(A, count, coefficients.data(), scratch.data());
+  const Index width = rows * (n + 1) <= small_matrix ? n : panel_width(n);
+  if (width == n) {
+    reflect(A, count, coefficients.data());
     return;
   }
-  const Index width = panel_width(n);
   for (Index k = 0; k < count; k += width) {
     const Index w = std::min(width, count - k), right = n + 1 - k - w;
     auto panel = A.block(k, k, rows - k, w);
     auto panel_coefficients = coefficients.segment(k, w);
-    reflect(panel, w, panel_coefficients.data(), scratch.data());
+    reflect(panel, w, panel_coefficients.data());
     auto trailing = A.block(k, k + w, rows - k, right);
     Eigen::internal::apply_block_householder_on_the_left(trailing, panel, panel_coefficients, false);
   }
@@ -83,7 +78,7 @@ Index leading_dimension(Index rows) {
 }  // namespace
 
 Accumulator::Accumulator(Form form, Index n)
-    : n_(n), coefficients_(n), scratch_(n + 1), scale_(Vector::Ones(n + 1)), norms_(Vector::Zero(n + 1)) {
+    : n_(n), coefficients_(n), scale_(Vector::Ones(n + 1)), norms_(Vector::Zero(n + 1)) {
   assert(n > 0);
   rows_.form = form;
   if (form == Form::triangle) {
@@ -173,12 +168,12 @@ Accumulator::Work Accumulator::stack(const MatrixView& J, const VectorView& r, I
 void Accumulator::fold_triangle(const MatrixView& J, const VectorView& r, Index above) {
   Work work = stack(J, r, above);
   scale_.setOnes();
-  triangularise(work, n_, coefficients_, scratch_);
+  triangularise(work, n_, coefficients_);
   read_triangle(work);
   if (!trustworthy(J, r)) {  // rare: once more with every column brought to size 1
     Work again = stack(J, r, above);
     scale_columns(again);
-    triangularise(again, n_, coefficients_, scratch_);
+    triangularise(again, n_, coefficients_);
     read_triangle(again);
   }
   rows_.R = candidate_.leftCols(n_);

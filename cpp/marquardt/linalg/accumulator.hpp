@@ -54,7 +54,6 @@ class Accumulator {
   bool current_ = true;  // g (triangle) and the upper half of H (gram) are up to date
   Vector buffer_;        // [R z; J r], reduced in place; grows, never shrinks
   Vector coefficients_;  // of the reflectors
-  Vector scratch_;       // one row
   Vector scale_;         // n + 1 powers of two, all 1 unless the entries are extreme
   Vector norms_;         // n + 1 column norms of the folded [R z; 0 rest]
   Matrix candidate_;     // n x (n + 1): [R z] before it is trusted

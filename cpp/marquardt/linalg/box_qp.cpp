@@ -27,9 +27,6 @@
 namespace marquardt {
 namespace {
 
-// Block changes settle within about ten systems on random problems of any size; beyond this many they are not going to.
-constexpr int block_limit = 30;
-
 // One-by-one changes are finite but their number has no useful bound; past this many per variable rounding is at play.
 constexpr int systems_per_variable = 20;
 
@@ -51,14 +48,14 @@ BoxQpReport BoxQp::solve(const Matrix& H, const VectorView& g, const VectorView&
   BoxQpReport report;
   if (!start(qp, x)) return report;
 
-  const int limit = block_limit + systems_per_variable * static_cast<int>(n);
+  const int limit = block_limit_ + systems_per_variable * static_cast<int>(n);
   report.kkt = measure(qp, x);
   hold_all(qp, x);
   bool face_done = false;  // the last step minimised q over its face
   while (std::isfinite(report.kkt)) {
     report.solved = report.kkt <= tolerance_;
     if (report.solved || report.iterations >= limit) break;
-    if (report.iterations < block_limit) {
+    if (report.iterations < block_limit_) {
       hold_all(qp, x);
     } else if (face_done) {
       release_one(qp, x);
@@ -142,14 +139,13 @@ void BoxQp::hold_all(const Problem& qp, const Vector& x) {
 }
 
 // The first held variable that its gradient pushes inside becomes free (lowest index: Bland's rule).
-bool BoxQp::release_one(const Problem& qp, const Vector& x) {
+void BoxQp::release_one(const Problem& qp, const Vector& x) {
   for (Index i = 0; i < x.size(); ++i) {
     if (active_[i] != 0 && violation(qp, x, i) > tolerance_ * scale_[i]) {
       active_[i] = 0;
-      return true;
+      return;
     }
   }
-  return false;
 }
 
 // d_F into direction_, zero elsewhere.

@@ -19,6 +19,10 @@ struct BoxQpReport {
 // Owns its buffers, so that a sequence of problems of one size allocates once.
 class BoxQp {
  public:
+  // The first `block_limit` reduced systems may change any number of bounds each; from then on bounds change one by
+  // one. On thousands of random problems blocks settled within 15 systems; past 30 they are not going to.
+  explicit BoxQp(int block_limit = 30) : block_limit_(block_limit) {}
+
   // Solves from the warm start x (projected into the box first); x receives the solution.
   // Variables with lower == upper stay there. Finite termination; `solved` is false only if no minimiser exists
   // (H singular along an unbounded descent direction) or input is not finite.
@@ -35,7 +39,7 @@ class BoxQp {
   double measure(const Problem& qp, const Vector& x);
   double violation(const Problem& qp, const Vector& x, Index i) const;
   void hold_all(const Problem& qp, const Vector& x);
-  bool release_one(const Problem& qp, const Vector& x);
+  void release_one(const Problem& qp, const Vector& x);
   Direction find_direction(const Problem& qp);
   Direction singular_direction(const Problem& qp);
   bool full_step_fits(const Problem& qp, const Vector& x) const;
@@ -44,6 +48,7 @@ class BoxQp {
   double invisible(Direction kind) const;
   void clip(const Problem& qp, Index i, Vector& x);
 
+  int block_limit_;
   Vector gradient_, scale_, roots_;    // Hx + g; the size of its terms; sqrt(H_ii)
   Vector direction_, image_, breaks_;  // H times the direction; t at which each variable meets its wall
   Vector free_step_;                   // of the free variables only

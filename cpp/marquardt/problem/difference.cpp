@@ -28,9 +28,12 @@ Differenced::Differenced(Function& function, Scheme scheme, Box box, bool togeth
 // With h = eps^p s: sqrt(eps) forward, eps^(2/3) central.
 double Differenced::derivative_error() const {
   switch (scheme_) {
-    case Scheme::two_point: return std::sqrt(epsilon);
-    case Scheme::three_point: return std::pow(epsilon, 2.0 / 3.0);
-    case Scheme::complex_step: break;
+    case Scheme::two_point:
+      return std::sqrt(epsilon);
+    case Scheme::three_point:
+      return std::pow(epsilon, 2.0 / 3.0);
+    case Scheme::complex_step:
+      break;
   }
   return epsilon;
 }

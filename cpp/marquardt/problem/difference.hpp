@@ -2,7 +2,8 @@
 //
 // The step of parameter j is h_j = eps^p s_j, p = 1/2 (2-point) or 1/3 (3-point), where s_j is the parameter's own
 // size |x_j|, never a fixed 1: a parameter of 1e-7 gets a step of 1e-15, one of 1e5 a step of 1e-3. Two corrections:
-//   - a parameter whose whole effect on r is small beside r is given a larger step, s_j >= kappa F / ||J_j||, with F the
+//   - a parameter whose whole effect on r is small beside r is given a larger step, s_j >= kappa F / ||J_j||, with F
+//   the
 //     size of the residuals' terms, so that its column is not lost in the rounding of r;
 //   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step.
 // Every evaluated point lies in the box; a variable with no room (lower == upper) has a zero column.
@@ -49,7 +50,7 @@ class Differenced : public Residual {
   Box box_;
   bool together_;
   Index evaluations_ = 0;
-  Vector column_norms_;  // of the last Jacobian; empty before the first
+  Vector column_norms_;   // of the last Jacobian; empty before the first
   Vector size_, change_;  // s_j, and ||r(x + h) - r|| of the last measurement
   Matrix points_, values_;
   Eigen::MatrixXcd complex_points_, complex_values_;

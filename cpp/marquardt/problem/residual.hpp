@@ -11,7 +11,7 @@ class Residual {
   virtual ~Residual() = default;
   virtual void value(const Vector& x, Vector& r) = 0;  // sizes r; the size never changes afterwards
   virtual void jacobian(const Vector& x, const Vector& r, Matrix& J) = 0;
-  virtual Index difference_evaluations() const { return 0; }  // residual evaluations spent on derivatives
+  virtual Index difference_evaluations() const { return 0; }   // residual evaluations spent on derivatives
   virtual double derivative_error() const { return epsilon; }  // relative error to expect in a column of J
 };
 

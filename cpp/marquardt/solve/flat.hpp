@@ -1,5 +1,6 @@
 // A parameter whose Jacobian column is zero satisfies every first-order test. It may have no effect at all, or be at a
-// minimum of even order, or have run onto a plateau (exp(-x) at x = 800) or sit on a ridge: only other values of it tell.
+// minimum of even order, or have run onto a plateau (exp(-x) at x = 800) or sit on a ridge: only other values of it
+// tell.
 #pragma once
 
 #include "marquardt/base/box.hpp"

@@ -9,7 +9,7 @@ namespace marquardt {
 
 struct Record {
   // where the pass started
-  Index iteration = 0;    // accepted steps so far
+  Index iteration = 0;  // accepted steps so far
   Index nfev = 0, njev = 0;
   double cost = 0;
   double optimality = 0;  // what the method drives to zero

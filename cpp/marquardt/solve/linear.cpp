@@ -1,5 +1,5 @@
-// min ||A x - b|| by orthogonal factorisations: A P = Q R, x = P R^-1 Q'b; rank-deficient A through A P = Q [T 0; 0 0] Z.
-// The rank is decided on the matrix with columns scaled to length 1, so that units of the variables do not count.
+// min ||A x - b|| by orthogonal factorisations: A P = Q R, x = P R^-1 Q'b; rank-deficient A through A P = Q [T 0; 0 0]
+// Z. The rank is decided on the matrix with columns scaled to length 1, so that units of the variables do not count.
 // Reference: Golub & Van Loan, Matrix Computations, 4th ed., chapter 5; Higham (2002), chapters 19-20.
 #include "marquardt/solve/linear.hpp"
 

@@ -1,6 +1,7 @@
 // The loop. Each pass judges the point it stands on, proposes a trial, and moves or does not:
 //
-//   record -> judge the point (success? budget? observer?) -> propose -> evaluate -> gain ratio -> lambda or Delta -> move
+//   record -> judge the point (success? budget? observer?) -> propose -> evaluate -> gain ratio -> lambda or Delta ->
+//   move
 //
 // A rejected trial is simply another pass, so that counts, history and callbacks have one meaning.
 #include "marquardt/solve/minimise.hpp"
@@ -138,14 +139,17 @@ Status Minimiser::ending_without_progress() {
                                               : options_.xtol > 0;
     if (wanted && verdict::confirmed(s, options_, here_, c, typical)) return s;
   }
+  if (search_along(c.p) || search_along(c.doubtful) || search_along(-c.doubtful)) return Status::running;
   if (verdict::as_good_as_stationary(here_, c)) return Status::stationary;
-  if (search_along(c.p)) return Status::running;
-  if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_))) return Status::stationary;
+  if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_), problem_.derivative_error())) {
+    return Status::stationary;
+  }
   return 0.5 * c.rho * c.rho <= verdict::cost_rounding(here_) ? Status::precision_limit : Status::stalled;
 }
 
 // A method may be stuck where the function is not: normal equations, damping or radius can hide a direction that the
-// certificate's accurate full step p shows. p, and p shortened tenfold at a time; the first fall restarts the method.
+// certificate's accurate full step shows, and errors of J can spoil that step's length and sign where J is nearly
+// singular. Tries p and p shortened tenfold at a time; the first fall restarts the method.
 bool Minimiser::search_along(const Vector& p) {
   const double least_fall = verdict::cost_rounding(here_);
   for (double t = 1; t >= shortest_search && searches_ < most_searches; t *= 0.1) {
@@ -163,8 +167,8 @@ bool Minimiser::search_along(const Vector& p) {
   return false;
 }
 
-// Before a success is claimed: a free parameter whose column is zero is looked at elsewhere. A lower cost there is where
-// the solve goes on.
+// Before a success is claimed: a free parameter whose column is zero is looked at elsewhere. A lower cost there is
+// where the solve goes on.
 Status Minimiser::settle(Status success) {
   if (success == Status::zero_residual) return success;
   for (Index j = 0; j < box_.size(); ++j) {

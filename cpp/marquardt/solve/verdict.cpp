@@ -12,6 +12,8 @@ constexpr double trusted_ratio = 0.25;
 constexpr double orthogonal = 1e-5;
 // The same for single columns of a nearly singular J.
 constexpr double column_orthogonal = 1e-6;
+// Relative error of J up to which its small singular values mean something here: central differences, not forward ones.
+constexpr double accurate = 1e-10;
 // Residuals this many roundings of 1 (or of their first value) are zero: what a handful of operations leaves of it.
 constexpr double zero_roundings = 10;
 
@@ -67,8 +69,8 @@ bool as_good_as_stationary(const Point& here, const Certificate& c) {
   return c.resolved <= orthogonal * here.norm_r + 10 * here.noise();
 }
 
-bool degenerate_minimum(const Point& here, const Certificate& c, double quick) {
-  return c.singular && quick <= column_orthogonal * here.norm_r + here.noise();
+bool degenerate_minimum(const Point& here, const Certificate& c, double quick, double derivative_error) {
+  return c.singular && derivative_error <= accurate && quick <= column_orthogonal * here.norm_r + here.noise();
 }
 
 bool zero_residual(const Point& here, double first_norm) {

@@ -13,8 +13,8 @@
 
 namespace marquardt::verdict {
 
-// Actual over predicted fall. -1 where the trial is not finite or nothing was promised; 1 where both falls are below the
-// rounding of the cost.
+// Actual over predicted fall. -1 where the trial is not finite or nothing was promised; 1 where both falls are below
+// the rounding of the cost.
 double gain_ratio(double fall, double predicted, double cost_rounding);
 
 // Rounding level of a difference of costs at this point.
@@ -30,14 +30,15 @@ bool confirmed(Status candidate, const Options& options, const Point& here, cons
 // First-order to rounding, or down to the stationarity tolerance (no tighter than the Jacobian's own error allows).
 bool stationary(const Options& options, const Point& here, double rho, double derivative_error);
 
-// A weaker test for points where no step can be seen to lower the cost any more: rho down to 1e-5 instead of 1e-8, without
-// the directions that the errors of J drown.
+// A weaker test for points where no step can be seen to lower the cost any more: rho down to 1e-5 instead of 1e-8,
+// without the directions that the errors of J drown.
 bool as_good_as_stationary(const Point& here, const Certificate& certificate);
 
-// At a degenerate minimum J is nearly singular and rho cannot become small. If not even the full step, shortened as much
-// as one likes, lowers the cost, it is enough that each column by itself is orthogonal to r to six digits.
-// `quick` is Certifier::quick.
-bool degenerate_minimum(const Point& here, const Certificate& certificate, double quick);
+// At a degenerate minimum J is nearly singular and rho cannot become small. If not even the full step, shortened as
+// much as one likes, lowers the cost, it is enough that each column by itself is orthogonal to r to six digits. Not
+// with forward differences, whose errors make that step worthless where J is nearly singular. `quick` is
+// Certifier::quick.
+bool degenerate_minimum(const Point& here, const Certificate& certificate, double quick, double derivative_error);
 
 // r = 0, or as good as 0 whatever the scale of r: within a few roundings of 1 and of its first value.
 bool zero_residual(const Point& here, double first_norm);

@@ -82,10 +82,16 @@ const Certificate& Certifier::certify(const Point& here) {
   };
   Certificate& c = certificate_;
   c.resolved = std::sqrt(2 * gain(*truncated_));
+  resolved_p_hat_ = p_hat_;
   c.rho = std::sqrt(2 * gain(*full_));
   c.p = d_.cwiseProduct(p_hat_);
   c.size = std::isfinite(c.rho) ? p_hat_.stableNorm() : infinity;
   c.reference = measure(here.x);
+  const Vector doubt = p_hat_ - resolved_p_hat_;
+  const double length = doubt.stableNorm();
+  const double wanted = c.reference > 0 ? c.reference : 1;
+  c.doubtful = truncated_->rank() < full_->rank() && length > 0 ? Vector(wanted / length * d_.cwiseProduct(doubt))
+                                                                : Vector::Zero(n);
   clear_->factor(model_);
   c.singular = clear_->rank() < n;
   c.rank = full_->rank() - static_cast<Index>((d_.array() == 0).count());

@@ -21,6 +21,7 @@ struct Certificate {
   double size = infinity;      // ||D p|| of the full step, D the current column norms
   double reference = 0;        // ||D x||
   Vector p;                    // the full step: minimum norm, held variables at rest
+  Vector doubtful;             // the part of p in directions that the errors of J drown, brought to the length of x
   Index rank = 0;              // of the free columns, each scaled to length 1
   bool singular = false;       // a combination of them is shorter than 1e-5
 };
@@ -50,7 +51,7 @@ class Certifier {
   Model model_;
   std::unique_ptr<Subproblem> full_, truncated_, clear_;
   Certificate certificate_;
-  Vector d_, C_, norms_, p_hat_;
+  Vector d_, C_, norms_, p_hat_, resolved_p_hat_;
 };
 
 }  // namespace marquardt

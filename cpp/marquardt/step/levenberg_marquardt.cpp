@@ -59,9 +59,10 @@ void LevenbergMarquardt::adopt(const Point& here) {
   for (Index j = 0; j < n; ++j) {
     d_[j] = box_.fixed(j) ? 0 : 1 / scaling_.D()[j];
     C_[j] = box_.fixed(j) ? 1 : 0;
-    // the projected gradient, P(x - g) - x
-    const double to = std::min(std::max(here.x[j] - here.g()[j], box_.lower[j]), box_.upper[j]);
-    optimality_ = std::max(optimality_, std::min(std::abs(here.g()[j]), std::abs(to - here.x[j])));
+    // the projected gradient, |P(x - g) - x|, without the rounding of x - g
+    const double g = here.g()[j];
+    const double room = g > 0 ? here.x[j] - box_.lower[j] : box_.upper[j] - here.x[j];
+    optimality_ = std::max(optimality_, std::min(std::abs(g), room));
   }
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);

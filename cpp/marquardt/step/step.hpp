@@ -22,15 +22,15 @@ struct Trial {
 class Step {
  public:
   virtual ~Step() = default;
-  virtual void admit(Vector& x) const = 0;           // into the box, or strictly inside it
-  virtual void start(const Point& here) = 0;         // first scaling, first lambda or Delta; includes adopt
-  virtual void adopt(const Point& here) = 0;         // scale, factor, measure optimality
+  virtual void admit(Vector& x) const = 0;    // into the box, or strictly inside it
+  virtual void start(const Point& here) = 0;  // first scaling, first lambda or Delta; includes adopt
+  virtual void adopt(const Point& here) = 0;  // scale, factor, measure optimality
   virtual const Trial& propose(const Point& here) = 0;
   virtual void judge(double ratio, const Trial& trial) = 0;  // lambda or Delta grows or shrinks
-  virtual bool exhausted() const = 0;                // lambda too large, Delta too small
-  virtual double optimality() const = 0;             // what this method drives to zero
-  virtual double control() const = 0;                // lambda or Delta, for the history
-  virtual Index rank() const = 0;                    // of the factored, scaled Jacobian
+  virtual bool exhausted() const = 0;                        // lambda too large, Delta too small
+  virtual double optimality() const = 0;                     // what this method drives to zero
+  virtual double control() const = 0;                        // lambda or Delta, for the history
+  virtual Index rank() const = 0;                            // of the factored, scaled Jacobian
 };
 
 // Column scaling D: the running maximum of the column norms (More 1978), or constants from the caller.

@@ -1,5 +1,5 @@
-// Trust region: minimise the model within ||p_hat|| <= Delta. Bounds by Coleman-Li: with v the distance to the wall that
-// the gradient points at (1 where there is none) and D the column scaling,
+// Trust region: minimise the model within ||p_hat|| <= Delta. Bounds by Coleman-Li: with v the distance to the wall
+// that the gradient points at (1 where there is none) and D the column scaling,
 //   p = d .* p_hat,  d = sqrt(v) / D,   C = diag(g dv / D):
 // a variable close to its wall moves little, and its pull on the wall appears as curvature.
 // References: More (1978); Conn, Gould & Toint (2000), Trust-region methods, chapters 6, 7 and 17; coleman_li.hpp.
@@ -15,7 +15,8 @@ namespace {
 
 // A start on a wall is moved this far inside, relative to the wall: far enough to move along it, too little to matter.
 constexpr double start_margin = 1e-10;
-// The length of x0 is no guide where x0 happens to lie near 0: the first radius is at least this share of the Cauchy step.
+// The length of x0 is no guide where x0 happens to lie near 0: the first radius is at least this share of the Cauchy
+// step.
 constexpr double least_cauchy_share = 1e-3;
 // A step that meets a wall stops at least this fraction of the way to it; nearer the solution the fraction tends to 1.
 constexpr double least_theta = 0.995;
