@@ -79,10 +79,10 @@ double best_of_three(const Case& c, double Delta, double theta, const Vector& p_
   }
   const Vector corner = wall * p_hat;
   const double next = c.box.reach(c.trial(corner), c.d.cwiseProduct(turned));
-  for (int k = 0; k <= samples; ++k) {
-    const double t = (1 - theta) * wall + k * (theta * next - (1 - theta) * wall) / samples;
-    const Vector q = corner + t * turned;
-    if (t > 0 && q.norm() <= Delta) best = std::max(best, c.decrease(q));
+  const double near = (1 - theta) * wall, far = theta * next;
+  for (int k = 0; k <= samples && near < far; ++k) {
+    const Vector q = corner + (near + k * (far - near) / samples) * turned;
+    if (q.norm() <= Delta) best = std::max(best, c.decrease(q));
   }
   // scaled gradient
   const Vector downhill = -c.d.cwiseProduct(c.J.transpose() * c.r);

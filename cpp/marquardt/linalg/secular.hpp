@@ -14,7 +14,8 @@ struct Secular {
 
 // Fills p_hat with the minimiser of the model within ||p_hat|| <= Delta. The full step if it fits; otherwise
 // ||p_hat(alpha)|| within `tolerance` of Delta (relative), then scaled to length Delta exactly.
-// `guess` (> 0) is a first alpha from a related solve, used only if it lies in the safe bracket.
+// Should the subproblem refuse every alpha whose step is that long, the longest step it gives (at_edge = false, alpha >
+// 0). `guess` (> 0) is a first alpha from a related solve, used only if it lies in the safe bracket.
 Secular secular(Subproblem& subproblem, const Model& model, double Delta, double guess, Vector& p_hat,
                 double tolerance = 0.01);
 

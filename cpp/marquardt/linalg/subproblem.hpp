@@ -2,7 +2,8 @@
 //
 // Levenberg-Marquardt asks once per trial; a trust region asks a few times inside a scalar root-find.
 // Four verbs, three ways of answering: Cholesky of B + C + alpha I, rank-revealing QR with sqrt(alpha) I rotated in,
-// SVD of the small triangle.
+// SVD of the small triangle. Each accepts rows of either form; with Gram rows none can know more than the Gram matrix
+// does: directions shorter than sqrt(n epsilon) of their column count as zero.
 #pragma once
 
 #include <memory>
