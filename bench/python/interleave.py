@@ -34,9 +34,7 @@ class Timing:
     ratio_upper: float
 
 
-def interleave(
-    contenders: Mapping[str, Contender], peer: str, rounds: int = 21, budget: float = 60.0
-) -> list[Timing]:
+def interleave(contenders: Mapping[str, Contender], peer: str, rounds: int = 21, budget: float = 60.0) -> list[Timing]:
     """Time every contender `rounds` times, alternating, against the one named as peer.
 
     Parameters

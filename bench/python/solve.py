@@ -222,8 +222,7 @@ def measure(problem: Problem, rounds: int, budget: float) -> list[Row]:
         contenders[f"callbacks of {label}"] = replay(problem, answers[label])
     timings = {timing.label: timing for timing in interleave(contenders, PEER, rounds, budget)}
     return [
-        Row(problem.name, label, answers[label], timings[label], timings[f"callbacks of {label}"])
-        for label in SOLVERS
+        Row(problem.name, label, answers[label], timings[label], timings[f"callbacks of {label}"]) for label in SOLVERS
     ]
 
 
@@ -259,12 +258,8 @@ def table(rows: list[Row]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--problem", action="append", choices=list(PROBLEMS), help="time this one only (repeatable)"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", action="append", choices=list(PROBLEMS), help="time this one only (repeatable)")
     parser.add_argument("--rounds", type=int, default=21, help="batches of each contender (default 21)")
     parser.add_argument(
         "--budget",

@@ -20,10 +20,10 @@ void bind_derivatives(py::module_& m) {
         Matrix J;
         differenced.value(x, r);
         differenced.jacobian(x, r, J);
-        return py::make_tuple(r, J);
+        return py::make_tuple(r, J, differenced.steps());
       },
       py::arg("fun"), py::arg("args"), py::arg("x"), py::arg("lower"), py::arg("upper"), py::arg("scheme"),
-      py::arg("vectorized"), "Residuals at x and their Jacobian by differences: (r, J).");
+      py::arg("vectorized"), "Residuals at x, their Jacobian by differences, and the steps h: (r, J, h).");
 }
 
 }  // namespace marquardt::bind

@@ -93,13 +93,20 @@ py::tuple solve(const Request& request) {
   Problem problem(*residual, request.x0.size(), form, observer);
   const std::unique_ptr<Step> step = make_step(request);
   Minimiser minimiser(problem, *step, observer, request.options, request.box);
+  const auto interrupted = [&](py::error_already_set& error) {
+    const py::object exception = error.value();
+    if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
+    return py::make_tuple(report(minimiser, problem, Status::interrupted), exception);
+  };
   try {
     const Status status = minimiser.run(request.x0);
     return py::make_tuple(report(minimiser, problem, status), py::none());
   } catch (py::error_already_set& error) {
-    const py::object exception = error.value();
-    if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
-    return py::make_tuple(report(minimiser, problem, Status::interrupted), exception);
+    return interrupted(error);
+  } catch (py::builtin_exception& error) {  // what the callbacks' own checks raise
+    error.set_error();
+    py::error_already_set raised;
+    return interrupted(raised);
   }
 }
 

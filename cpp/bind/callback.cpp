@@ -13,17 +13,30 @@ constexpr double worth_releasing = 1e7;
 
 std::string shape_of(const py::array& a) { return py::str(py::tuple(a.attr("shape"))); }
 
+[[noreturn]] void refuse(const char* who, const py::object& returned) {
+  throw py::type_error(std::string(who) + " must return an array of real numbers, got " +
+                       std::string(py::str(py::type::of(returned).attr("__name__"))));
+}
+
+// An array of Python objects, if each is a number (None would silently become NaN).
+py::array numbers_of_objects(const py::array& a, const char* who) {
+  for (const py::handle& item : a.attr("ravel")().attr("tolist")()) {
+    if (!PyNumber_Check(item.ptr()) || PyComplex_Check(item.ptr()))
+      refuse(who, py::reinterpret_borrow<py::object>(item));
+  }
+  return py::array(a.attr("astype")("float64"));
+}
+
 // Any real array, any layout; lists, scalars and arrays of other libraries included.
 py::array real_array(const py::object& returned, const char* who) {
   py::array a = py::array::ensure(returned);
   if (!a) {
     PyErr_Clear();
-    throw py::type_error(std::string(who) + " must return an array of numbers, got " +
-                         std::string(py::str(py::type::of(returned).attr("__name__"))));
+    refuse(who, returned);
   }
   const char kind = a.dtype().kind();
   if (kind == 'f' || kind == 'i' || kind == 'u' || kind == 'b') return a;
-  if (kind == 'O') return py::array(a.attr("astype")("float64"));  // raises its own clear error
+  if (kind == 'O') return numbers_of_objects(a, who);
   throw py::type_error(std::string(who) + " must return real numbers, got dtype " + std::string(py::str(a.dtype())));
 }
 
@@ -138,8 +151,8 @@ void PyFunction::values(const Matrix& X, Matrix& R) {
 
 void PyFunction::values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) {
   const auto complex_array = [&](const py::object& returned) {
-    const auto a = py::array_t<std::complex<double>>::ensure(returned);
-    if (!a) throw py::error_already_set();
+    const auto a = py::array_t<std::complex<double>>::ensure(returned);  // an error is cleared here
+    if (!a) refuse("fun", returned);
     return a;
   };
   if (vectorized_) {
@@ -154,7 +167,7 @@ void PyFunction::values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) {
   for (Index k = 0; k < X.cols(); ++k) {
     py::array_t<std::complex<double>> x(X.rows());
     std::memcpy(x.mutable_data(), X.col(k).data(), sizeof(std::complex<double>) * static_cast<std::size_t>(X.rows()));
-    const py::array a = complex_array(fun_(py::object(x)).attr("reshape")(-1));
+    const py::array a = complex_array(fun_(py::object(x))).attr("reshape")(-1);
     if (a.shape(0) != m_) {
       throw py::value_error("fun must return " + std::to_string(m_) + " residuals for complex x too, got shape " +
                             shape_of(a));

@@ -2,9 +2,9 @@
 // asked, a step that does as it is told, an observer that watches, and the list of methods.
 #pragma once
 
-#include <Eigen/SVD>
 #include <doctest/doctest.h>
 
+#include <Eigen/SVD>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -276,9 +276,12 @@ struct Method {
 
 inline const std::vector<Method>& methods() {
   static const std::vector<Method> list = {
-      {"LM cholesky", false, SubproblemKind::cholesky}, {"LM qr", false, SubproblemKind::qr},
-      {"LM svd", false, SubproblemKind::svd},           {"TR cholesky", true, SubproblemKind::cholesky},
-      {"TR qr", true, SubproblemKind::qr},              {"TR svd", true, SubproblemKind::svd},
+      {"LM cholesky", false, SubproblemKind::cholesky},
+      {"LM qr", false, SubproblemKind::qr},
+      {"LM svd", false, SubproblemKind::svd},
+      {"TR cholesky", true, SubproblemKind::cholesky},
+      {"TR qr", true, SubproblemKind::qr},
+      {"TR svd", true, SubproblemKind::svd},
   };
   return list;
 }

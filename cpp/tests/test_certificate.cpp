@@ -1,6 +1,4 @@
 // The certificate: rho against a projection computed from the full matrix, walls, units, ranks.
-#include "marquardt/step/certificate.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -8,6 +6,7 @@
 
 #include "fakes.hpp"
 #include "marquardt/linalg/box_qp.hpp"
+#include "marquardt/step/certificate.hpp"
 
 using namespace marquardt;
 using namespace marquardt::fakes;

@@ -1,13 +1,12 @@
 // Coleman-Li: the scaling by hand, and the choice at a wall against brute force over the three candidate paths.
-#include "marquardt/step/coleman_li.hpp"
-
-#include <Eigen/Cholesky>
 #include <doctest/doctest.h>
 
+#include <Eigen/Cholesky>
 #include <cmath>
 
 #include "fakes.hpp"
 #include "marquardt/linalg/secular.hpp"
+#include "marquardt/step/coleman_li.hpp"
 
 using namespace marquardt;
 using namespace marquardt::fakes;

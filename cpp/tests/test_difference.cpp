@@ -1,6 +1,4 @@
 // Differences: against derivatives known in closed form with the error that theory allows, and by the points evaluated.
-#include "marquardt/problem/difference.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -8,6 +6,7 @@
 #include <string>
 
 #include "fakes.hpp"
+#include "marquardt/problem/difference.hpp"
 
 using namespace marquardt;
 using namespace marquardt::fakes;
@@ -79,11 +78,10 @@ FakeFunction function_of(const Curve& curve) {
 
 // r(x) = A x + b
 FakeFunction affine(const Matrix& A, const Vector& b) {
-  return FakeFunction(
-      [A, b](const Vector& x) { return Vector(A * x + b); },
-      [A, b](const Complexes& x) {
-        return Complexes(A.cast<std::complex<double>>() * x + b.cast<std::complex<double>>());
-      });
+  return FakeFunction([A, b](const Vector& x) { return Vector(A * x + b); },
+                      [A, b](const Complexes& x) {
+                        return Complexes(A.cast<std::complex<double>>() * x + b.cast<std::complex<double>>());
+                      });
 }
 
 FakeFunction identity() {
@@ -120,7 +118,8 @@ TEST_CASE("difference: forward differences are as good as theory allows") {
       const double h = power(Scheme::two_point) * std::abs(x);
       const double truncation = 0.5 * h * std::max(std::abs(curve.d2(x)), std::abs(curve.d2(x + 2 * h)));
       // two values of a few units of rounding each (the sum inside cancels), divided by h
-      const double rounding = 8 * epsilon * (std::abs(curve.f(x)) + std::abs(x * curve.d1(x)) + 3 * std::abs(x) + 1) / h;
+      const double rounding =
+          8 * epsilon * (std::abs(curve.f(x)) + std::abs(x * curve.d1(x)) + 3 * std::abs(x) + 1) / h;
       CHECK(std::abs(jacobian(function, Scheme::two_point, vector({x}))(0, 0) - curve.d1(x)) <=
             1.01 * truncation + rounding);
     }
@@ -136,7 +135,8 @@ TEST_CASE("difference: central differences are as good as theory allows") {
       const double h = power(Scheme::three_point) * std::abs(x);
       const double truncation =
           h * h / 6 * std::max({std::abs(curve.d3(x - h)), std::abs(curve.d3(x)), std::abs(curve.d3(x + h))});
-      const double rounding = 8 * epsilon * (std::abs(curve.f(x)) + std::abs(x * curve.d1(x)) + 3 * std::abs(x) + 1) / h;
+      const double rounding =
+          8 * epsilon * (std::abs(curve.f(x)) + std::abs(x * curve.d1(x)) + 3 * std::abs(x) + 1) / h;
       CHECK(std::abs(jacobian(function, Scheme::three_point, vector({x}))(0, 0) - curve.d1(x)) <=
             1.01 * truncation + rounding);
     }
@@ -463,10 +463,9 @@ TEST_CASE("difference: one by one and together give the same numbers") {
   const Vector x = vector({0.3, -4, 50});
   for (const Scheme scheme : schemes) {
     CAPTURE(name(scheme));
-    FakeFunction function([&](const Vector& y) { return Vector((A * y).array().sin()); },
-                          [&](const Complexes& y) {
-                            return Complexes((A.cast<std::complex<double>>() * y).array().sin());
-                          });
+    FakeFunction function(
+        [&](const Vector& y) { return Vector((A * y).array().sin()); },
+        [&](const Complexes& y) { return Complexes((A.cast<std::complex<double>>() * y).array().sin()); });
     Differenced one(function, scheme, Box::infinite(3), false), all(function, scheme, Box::infinite(3), true);
     CHECK(measure(one, x).J == measure(all, x).J);
   }
@@ -493,9 +492,8 @@ TEST_CASE("difference: where one side is not finite the other side is used") {
         CAPTURE(sign);
         CAPTURE(x);
         // defined for sign y <= sign x only, and smooth there
-        FakeFunction function([&](const Vector& y) {
-          return vector({sign * (y[0] - x) <= 0 ? std::exp(y[0]) : not_a_number});
-        });
+        FakeFunction function(
+            [&](const Vector& y) { return vector({sign * (y[0] - x) <= 0 ? std::exp(y[0]) : not_a_number}); });
         const double J = jacobian(function, scheme, vector({x}))(0, 0);
         CHECK(J == doctest::Approx(std::exp(x)).epsilon(1e-6));
       }
@@ -520,9 +518,7 @@ TEST_CASE("difference: a longer step into nowhere keeps the shorter one") {
   // 1000 + x, undefined above 1e-5: the lost column cannot be lengthened far
   for (const Scheme scheme : real_schemes) {
     CAPTURE(name(scheme));
-    FakeFunction function([](const Vector& y) {
-      return vector({std::abs(y[0]) < 1e-5 ? 1e6 + y[0] : not_a_number});
-    });
+    FakeFunction function([](const Vector& y) { return vector({std::abs(y[0]) < 1e-5 ? 1e6 + y[0] : not_a_number}); });
     CHECK(jacobian(function, scheme, vector({1e-6})).allFinite());
   }
 }

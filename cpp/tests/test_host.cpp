@@ -1,10 +1,10 @@
 // Arithmetic tells its host where it begins and where it ends, whatever happens in between.
-#include "marquardt/base/host.hpp"
-
 #include <doctest/doctest.h>
 
 #include <stdexcept>
 #include <vector>
+
+#include "marquardt/base/host.hpp"
 
 using namespace marquardt;
 

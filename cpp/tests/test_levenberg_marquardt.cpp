@@ -1,7 +1,7 @@
 // Levenberg-Marquardt steps on their own, from points made of a small matrix: the damped equations, the box, lambda.
-#include <Eigen/LU>
 #include <doctest/doctest.h>
 
+#include <Eigen/LU>
 #include <cmath>
 #include <string>
 
@@ -267,7 +267,7 @@ TEST_CASE("levenberg_marquardt: optimality is the projected gradient") {
     return step->optimality();
   };
   CHECK(at(Box::infinite(4)) == 5);
-  CHECK(at(box({0, -9, -9, -9}, {9, 1, 9, 9})) == 2);    // the two at their walls do not count
+  CHECK(at(box({0, -9, -9, -9}, {9, 1, 9, 9})) == 2);                       // the two at their walls do not count
   CHECK(at(box({0, -9, -9, -9}, {9, 1, 9, 0.9})) == doctest::Approx(0.4));  // nearer to the wall than g is long
   CHECK(at(box({0, 1, 0.5, 0.5}, {9, 1, 0.5, 0.5})) == 0);
 }
@@ -276,8 +276,8 @@ TEST_CASE("levenberg_marquardt: optimality is the projected gradient") {
 
 TEST_CASE("levenberg_marquardt: lambda after a success follows the gain ratio") {
   const Point here = point_of(Matrix::Identity(1, 1), vector({1}), vector({5}));
-  const std::vector<std::pair<double, double>> rule = {
-      {1, 1.0 / 3}, {2, 1.0 / 3}, {100, 1.0 / 3}, {0.75, 0.875}, {0.5, 1}, {0.25, 1.125}, {0.1, 1.512}, {1e-9, 2}};
+  const std::vector<std::pair<double, double>> rule = {{1, 1.0 / 3}, {2, 1.0 / 3},  {100, 1.0 / 3}, {0.75, 0.875},
+                                                       {0.5, 1},     {0.25, 1.125}, {0.1, 1.512},   {1e-9, 2}};
   for (const auto& [ratio, factor] : rule) {
     CAPTURE(ratio);
     const auto step = lm(Box::infinite(1));
@@ -369,11 +369,24 @@ TEST_CASE("levenberg_marquardt: start begins anew") {
   CHECK(step->control() == doctest::Approx(2e-3));
 }
 
+TEST_CASE("levenberg_marquardt: start forgets the column norms of before") {
+  Numbers numbers(51);
+  const Matrix A = numbers.matrix(6, 2);
+  const Vector r = numbers.vector(6), x = Vector::Ones(2);
+  const Point far = point_of(1e6 * A, r, x), here = point_of(A, r, x);
+  const auto step = lm(Box::infinite(2));
+  step->start(far);
+  step->start(here);
+  const Vector p = damped_step(A, r, norms(A), 1e-3);
+  CHECK((step->propose(here).p - p).norm() <= 1e-12 * p.norm());
+}
+
 TEST_CASE("levenberg_marquardt: a rejection shortens the next step") {
   Numbers numbers(49);
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Point here = point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), make_subproblem(kind)->wants());
+    const Point here =
+        point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), make_subproblem(kind)->wants());
     const auto step = lm(kind, Box::infinite(4));
     step->start(here);
     double size = infinity;

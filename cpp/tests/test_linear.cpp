@@ -1,14 +1,13 @@
 // Linear least squares: against answers in extended precision, minimum norms, ranks, and the methods among themselves.
-#include "marquardt/solve/linear.hpp"
-
-#include <Eigen/LU>
 #include <doctest/doctest.h>
 
+#include <Eigen/LU>
 #include <cmath>
-#include <string>
 #include <stdexcept>
+#include <string>
 
 #include "fakes.hpp"
+#include "marquardt/solve/linear.hpp"
 
 using namespace marquardt;
 using namespace marquardt::fakes;
@@ -22,11 +21,16 @@ constexpr LinearMethod orthogonal[] = {LinearMethod::automatic, LinearMethod::qr
 
 std::string name(LinearMethod method) {
   switch (method) {
-    case LinearMethod::automatic: return "automatic";
-    case LinearMethod::qr: return "qr";
-    case LinearMethod::cod: return "cod";
-    case LinearMethod::svd: return "svd";
-    case LinearMethod::cholesky: return "cholesky";
+    case LinearMethod::automatic:
+      return "automatic";
+    case LinearMethod::qr:
+      return "qr";
+    case LinearMethod::cod:
+      return "cod";
+    case LinearMethod::svd:
+      return "svd";
+    case LinearMethod::cholesky:
+      return "cholesky";
   }
   return "";
 }
@@ -50,9 +54,7 @@ double error(const Matrix& x, const LongMatrix& truth) {
 }
 
 // Small whole numbers: products of such factors are exact in double precision.
-Matrix whole(Numbers& numbers, Index rows, Index cols) {
-  return (9 * numbers.matrix(rows, cols)).array().round();
-}
+Matrix whole(Numbers& numbers, Index rows, Index cols) { return (9 * numbers.matrix(rows, cols)).array().round(); }
 
 }  // namespace
 

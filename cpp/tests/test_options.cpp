@@ -1,6 +1,4 @@
 // Options: the defaults stand, every field is listed, and every value out of range is refused by name.
-#include "marquardt/base/options.hpp"
-
 #include <doctest/doctest.h>
 
 #include <set>
@@ -8,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include "marquardt/base/options.hpp"
 
 using namespace marquardt;
 

@@ -1,11 +1,10 @@
 // Problem: who is called how often, what NaN and infinity mean, and that the reduced rows say what the rows say.
-#include "marquardt/problem/problem.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 #include "fakes.hpp"
+#include "marquardt/problem/problem.hpp"
 
 using namespace marquardt;
 using namespace marquardt::fakes;
@@ -82,10 +81,12 @@ TEST_CASE("problem: residuals that are not finite cost infinity") {
     for (const Index where : {0, 2}) {
       CAPTURE(bad);
       CAPTURE(where);
-      FakeResidual residual([&](const Vector&, Vector& r) {
-        r = vector({1, 2, 3});
-        r[where] = bad;
-      }, {});
+      FakeResidual residual(
+          [&](const Vector&, Vector& r) {
+            r = vector({1, 2, 3});
+            r[where] = bad;
+          },
+          {});
       Problem problem(residual, 1, Form::triangle, host);
       Value value;
       value.cost = 1;
@@ -98,10 +99,12 @@ TEST_CASE("problem: residuals that are not finite cost infinity") {
 
 TEST_CASE("problem: a failing residual leaves no finite cost behind") {
   int call = 0;
-  FakeResidual residual([&](const Vector&, Vector& r) {
-    if (++call == 2) throw std::runtime_error("user");
-    r = vector({1});
-  }, {});
+  FakeResidual residual(
+      [&](const Vector&, Vector& r) {
+        if (++call == 2) throw std::runtime_error("user");
+        r = vector({1});
+      },
+      {});
   Host host;
   Problem problem(residual, 1, Form::triangle, host);
   Value value;

@@ -1,6 +1,4 @@
 // The table of endings: complete, unique, and success exactly where the value is positive.
-#include "marquardt/base/status.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cctype>
@@ -8,17 +6,30 @@
 #include <stdexcept>
 #include <string>
 
+#include "marquardt/base/status.hpp"
+
 using namespace marquardt;
 
 namespace {
 
 constexpr Status every_ending[] = {
-    Status::gradient,         Status::cost,           Status::step,
-    Status::cost_and_step,    Status::stationary,     Status::zero_residual,
-    Status::max_evaluations,  Status::max_iterations, Status::stalled,
-    Status::precision_limit,  Status::not_finite_start, Status::not_finite_jacobian,
-    Status::stopped,          Status::time_limit,     Status::distance_limit,
-    Status::interrupted,      Status::flat,
+    Status::gradient,
+    Status::cost,
+    Status::step,
+    Status::cost_and_step,
+    Status::stationary,
+    Status::zero_residual,
+    Status::max_evaluations,
+    Status::max_iterations,
+    Status::stalled,
+    Status::precision_limit,
+    Status::not_finite_start,
+    Status::not_finite_jacobian,
+    Status::stopped,
+    Status::time_limit,
+    Status::distance_limit,
+    Status::interrupted,
+    Status::flat,
 };
 
 std::string upper(std::string text) {

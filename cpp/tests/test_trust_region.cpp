@@ -1,7 +1,7 @@
 // Trust-region steps on their own, from points made of a small matrix: the region, the radius, the bounds.
-#include <Eigen/Eigenvalues>
 #include <doctest/doctest.h>
 
+#include <Eigen/Eigenvalues>
 #include <cmath>
 #include <string>
 
@@ -202,8 +202,8 @@ TEST_CASE("trust_region: the first radius by hand in a box") {
   // as above with x0 >= 0: g = (3, 8), v0 = 2, d = (sqrt(2/3), 1/4), C = (3/3, 0)
   const Point here = point_of(vector({3, 4}).asDiagonal(), vector({1, 2}), vector({2, 1}));
   const Box half = box({0, -infinity}, {infinity, infinity});
-  const double scipy = std::sqrt(22.0);                // x_hat = (2 sqrt(3/2), 4)
-  const double cauchy = std::pow(10.0, 1.5) / 46;      // g_hat = (sqrt 6, 2), B = (6, 1)
+  const double scipy = std::sqrt(22.0);            // x_hat = (2 sqrt(3/2), 4)
+  const double cauchy = std::pow(10.0, 1.5) / 46;  // g_hat = (sqrt 6, 2), B = (6, 1)
   CHECK(first_radius(here, half, rule("scipy")) == doctest::Approx(scipy));
   CHECK(first_radius(here, half, rule("conngould")) == doctest::Approx(cauchy));
   CHECK(first_radius(here, half, rule("mix")) == doctest::Approx(std::sqrt(scipy * cauchy)));
@@ -238,6 +238,18 @@ TEST_CASE("trust_region: the first radius does not exceed the largest") {
   Options options;
   options.max_trust_radius = 3;
   CHECK(first_radius(here, Box::infinite(1), options) == 3);
+}
+
+TEST_CASE("trust_region: start forgets the column norms and the radius of before") {
+  Numbers numbers(70);
+  const Matrix A = numbers.matrix(6, 2);
+  const Vector r = numbers.vector(6), x = vector({2, 1});
+  const Point far = point_of(1e6 * A, r, x), here = point_of(A, r, x);
+  const auto step = tr(Box::infinite(2));
+  step->start(far);
+  step->judge(-1, step->propose(far));
+  step->start(here);
+  CHECK(step->control() == doctest::Approx(norms(A).cwiseProduct(x).norm()));
 }
 
 // ------------------------------------------------------------------------------------------------ radius
@@ -315,7 +327,8 @@ TEST_CASE("trust_region: a rejection shortens the next step to within the new ra
       CAPTURE(name(kind));
       CAPTURE(bounded);
       const Box walls = {Vector::Constant(4, 0.5), Vector::Constant(4, 1.2)};
-      const Point here = point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), make_subproblem(kind)->wants());
+      const Point here =
+          point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), make_subproblem(kind)->wants());
       const auto step = tr(kind, bounded ? walls : Box::infinite(4));
       step->start(here);
       double size = infinity;
@@ -459,7 +472,8 @@ TEST_CASE("trust_region: proposing and adopting again allocates nothing") {
       CAPTURE(name(kind));
       CAPTURE(bounded);
       const Box walls = {Vector::Constant(8, -0.05), Vector::Constant(8, 0.05)};
-      const Point here = point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), make_subproblem(kind)->wants());
+      const Point here =
+          point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), make_subproblem(kind)->wants());
       const auto step = tr(kind, bounded ? walls : Box::infinite(8));
       step->start(here);
       step->judge(-1, step->propose(here));

@@ -1,12 +1,11 @@
 // The verdicts: pure functions of numbers, each at its edges.
-#include "marquardt/solve/verdict.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <string>
 
 #include "fakes.hpp"
+#include "marquardt/solve/verdict.hpp"
 
 using namespace marquardt;
 using namespace marquardt::fakes;
@@ -170,7 +169,7 @@ TEST_CASE("verdict: never on a step that failed and ftol only on one that the mo
 
 TEST_CASE("verdict: ftol is confirmed where the full model has no more to gain than ftol") {
   const Options options = tolerances(1e-6, 1e-6);
-  const Point here = point(2);  // cost 2
+  const Point here = point(2);                                                        // cost 2
   CHECK(confirmed(Status::cost, options, here, certified(1.99e-3, infinity, 0), 0));  // 1/2 rho^2 = 1.98e-6
   CHECK_FALSE(confirmed(Status::cost, options, here, certified(2.01e-3, 0, 1), 0));
   CHECK_FALSE(confirmed(Status::cost, options, here, certified(infinity, 0, 1), 0));
@@ -207,8 +206,8 @@ TEST_CASE("verdict: gtol is confirmed by half as many digits without units or by
 TEST_CASE("verdict: nothing else is ever confirmed") {
   const Options options = tolerances(1, 1, 1);
   for (const StatusEntry& e : status_table()) {
-    const bool candidate = e.status == Status::cost || e.status == Status::step ||
-                           e.status == Status::cost_and_step || e.status == Status::gradient;
+    const bool candidate = e.status == Status::cost || e.status == Status::step || e.status == Status::cost_and_step ||
+                           e.status == Status::gradient;
     CAPTURE(std::string(e.name));
     CHECK(confirmed(e.status, options, point(1), certified(0, 0, 1), 1) == candidate);
   }

@@ -42,9 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Solve the 27 NIST StRD nonlinear regression problems from both starts and compare the "
         "answers with the certified ones. The exit status is 1 if a success was claimed for a wrong answer.",
     )
-    parser.add_argument(
-        "--method", action="append", choices=list(METHODS), help="run this method only (repeatable)"
-    )
+    parser.add_argument("--method", action="append", choices=list(METHODS), help="run this method only (repeatable)")
     parser.add_argument(
         "--problem",
         action="append",

@@ -20,12 +20,12 @@ SCHEMES = ("2-point", "3-point", "cs")
 
 def _real(name: str, value: Any) -> NDArray[np.float64]:
     """Value as a float64 array of its own; integers and booleans are promoted."""
-    array = np.asarray(value)
-    if array.dtype.kind == "O" or array.dtype.kind in "fiub":
-        try:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "fiub" or (array.dtype.kind == "O" and not any(v is None for v in array.flat)):
             return np.array(array, dtype=np.float64)
-        except (TypeError, ValueError):
-            pass
+    except (TypeError, ValueError):  # ragged, or objects that are not numbers
+        pass
     raise TypeError(f"{name} must be real numbers, got {_brief(value)}")
 
 
@@ -34,18 +34,18 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def start(x0: Any) -> Vector:
+def start(x0: Any, name: str = "x0") -> Vector:
     """The starting point as a vector of its own, shape (n,)."""
-    x = _real("x0", x0)
+    x = _real(name, x0)
     if x.ndim > 1:
-        raise ValueError(f"x0 must be a scalar or one-dimensional, got shape {x.shape}")
+        raise ValueError(f"{name} must be a scalar or one-dimensional, got shape {x.shape}")
     x = np.atleast_1d(x)
     if x.size == 0:
-        raise ValueError("x0 must have at least one parameter, got an empty array")
+        raise ValueError(f"{name} must have at least one parameter, got an empty array")
     finite = np.isfinite(x)
     if not finite.all():
         j = int(np.argmin(finite))
-        raise ValueError(f"x0 must be finite, got x0[{j}] = {x[j]}")
+        raise ValueError(f"{name} must be finite, got {name}[{j}] = {x[j]}")
     return x
 
 
@@ -76,9 +76,7 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
     ub = _side("the upper bound", upper, n, np.inf)
     if (lb > ub).any():
         j = int(np.argmax(lb > ub))
-        raise ValueError(
-            f"each lower bound must be at most its upper bound, got {lb[j]} > {ub[j]} for parameter {j}"
-        )
+        raise ValueError(f"each lower bound must be at most its upper bound, got {lb[j]} > {ub[j]} for parameter {j}")
     nowhere = (lb == np.inf) | (ub == -np.inf)
     if nowhere.any():
         j = int(np.argmax(nowhere))
@@ -86,17 +84,17 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
     return lb, ub
 
 
-def into_box(x0: Vector, lower: Vector, upper: Vector, outside: str) -> tuple[Vector, list[str]]:
+def into_box(x0: Vector, lower: Vector, upper: Vector, outside: str, name: str = "x0") -> tuple[Vector, list[str]]:
     """x0 moved into the box, and a note that says so; or a refusal if the caller asked for one."""
     choice("outside", outside, ("move", "raise"))
     out = (x0 < lower) | (x0 > upper)
     if not out.any():
         return x0, []
     j = int(np.argmax(out))
-    where = f"x0[{j}] = {x0[j]} is outside [{lower[j]}, {upper[j]}]"
+    where = f"{name}[{j}] = {x0[j]} is outside [{lower[j]}, {upper[j]}]"
     if outside == "raise":
-        raise ValueError(f"x0 must lie within the bounds, but {where}")
-    return np.clip(x0, lower, upper), [f"x0 was moved into the bounds: {where}"]
+        raise ValueError(f"{name} must lie within the bounds, but {where}")
+    return np.clip(x0, lower, upper), [f"{name} was moved into the bounds: {where}"]
 
 
 def finite(name: str, value: Any) -> NDArray[np.float64]:
@@ -123,7 +121,7 @@ def number(name: str, value: Any) -> float:
     """A real number."""
     if type(value) is float:
         return value
-    if isinstance(value, (bool, np.bool_)) or np.ndim(value) != 0:
+    if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)) or np.ndim(value) != 0:
         raise TypeError(f"{name} must be a number, got {_brief(value)}")
     try:
         return float(value)

@@ -44,7 +44,7 @@ def difference_jacobian(
     upper: NDArray[float64],
     scheme: str,
     vectorized: bool,
-) -> tuple[NDArray[float64], NDArray[float64]]: ...
+) -> tuple[NDArray[float64], NDArray[float64], NDArray[float64]]: ...
 def minimise(
     fun: Callable[..., Any],
     jac: Any,

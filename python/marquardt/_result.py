@@ -26,7 +26,33 @@ def succeeded(status: int) -> bool:
     return _TABLE[int(status)][2]
 
 
-class Result(dict[str, Any]):
+class Fields(dict[str, Any]):
+    """A mapping whose items are attributes as well."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}") from None
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self:
+            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}")
+        del self[name]
+
+    __setattr__ = dict.__setitem__
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (dict(self),))
+
+    def __str__(self) -> str:
+        return _report.table(self)
+
+
+class Result(Fields):
     """The outcome of a solve. Fields are attributes and mapping items alike.
 
     Every face's result has at least these; a face may add its own.
@@ -66,26 +92,8 @@ class Result(dict[str, Any]):
         Remarks, such as that x0 was moved into the bounds.
     """
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}") from None
-
-    __setattr__ = dict.__setitem__
-    __delattr__ = dict.__delitem__
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (dict(self),))
-
     def __repr__(self) -> str:
         return _report.one_line(self)
-
-    def __str__(self) -> str:
-        return _report.table(self)
 
 
 def dress(report: dict[str, Any], notes: list[str]) -> Result:

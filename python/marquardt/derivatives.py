@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _arguments, _core
+from ._arguments import Vector
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class JacobianCheck:
     ok : bool
         Every entry agrees with the differences within `tolerance`.
     error : float
-        The largest error: of an entry, relative to its column's length (root mean square), in the differences.
+        The largest error: of an entry, beyond the rounding of the differences, relative to the root mean square of
+        its column.
     worst : (int, int)
         Row (residual) and column (parameter) of that entry.
     given, expected : float
@@ -38,7 +39,7 @@ class JacobianCheck:
     given: float
     expected: float
     tolerance: float
-    errors: NDArray[np.float64]
+    errors: Vector
 
     def __bool__(self) -> bool:
         return self.ok
@@ -107,9 +108,9 @@ def check_jacobian(
     >>> bool(check), check.worst
     (False, (1, 0))
     """
-    point = _arguments.start(x)
+    point = _arguments.start(x, name="x")
     lower, upper = _arguments.box(bounds, point.size)
-    point, _ = _arguments.into_box(point, lower, upper, "raise")
+    point, _ = _arguments.into_box(point, lower, upper, "raise", name="x")
     extra = _arguments.extra(args)
     _arguments.function("fun", fun)
     together = jac is True
@@ -118,21 +119,31 @@ def check_jacobian(
     allowed = _arguments.tolerance("tolerance", tolerance)
     _arguments.choice("method", method, _arguments.SCHEMES)
     alone = (lambda z, *a: fun(z, *a)[0]) if together else fun
-    _, expected = _core.difference_jacobian(alone, extra, point, lower, upper, method, False)
+    r, expected, steps = _core.difference_jacobian(alone, extra, point, lower, upper, method, False)
     given = np.asarray(fun(point.copy(), *extra)[1] if together else jac(point.copy(), *extra), dtype=np.float64)
     if given.ndim < 2 and given.size == expected.size and 1 in expected.shape:  # a single row or column may be flat
         given = given.reshape(expected.shape)
     if given.shape != expected.shape:
         raise ValueError(f"jac must return an array of shape {expected.shape}, got shape {given.shape}")
     fixed = lower == upper  # no differences there
-    return _compare(np.where(fixed, 0, given), np.where(fixed, 0, expected), allowed)
+    given, expected = np.where(fixed, 0, given), np.where(fixed, 0, expected)
+    return _compare(given, expected, _rounding(r, expected, point, steps), allowed)
 
 
-def _compare(given: NDArray[np.float64], expected: NDArray[np.float64], allowed: float) -> JacobianCheck:
+def _rounding(r: Vector, J: Vector, x: Vector, steps: Vector) -> Vector:
+    """What the rounding of r does to each entry of J: a few units in the terms of r, over the step."""
+    terms = np.abs(r) + np.abs(J) @ np.abs(x)
+    noise = 8 * np.finfo(np.float64).eps * terms[:, np.newaxis]
+    rounding: Vector = noise / np.where(steps > 0, steps, np.inf)
+    return rounding
+
+
+def _compare(given: Vector, expected: Vector, rounding: Vector, allowed: float) -> JacobianCheck:
     size = np.linalg.norm(expected, axis=0) / np.sqrt(len(expected))
     size[size == 0] = np.linalg.norm(given[:, size == 0], axis=0) / np.sqrt(len(given))
     difference = np.abs(given - expected)
-    errors = np.divide(difference, size, out=np.zeros_like(difference), where=size > 0)
+    beyond = np.maximum(difference - rounding, 0)
+    errors = np.divide(beyond, size, out=np.zeros_like(beyond), where=size > 0)
     errors = np.where(np.isfinite(difference), errors, np.inf)
     i, j = divmod(int(np.argmax(errors)), errors.shape[1])
     worst = float(errors[i, j])

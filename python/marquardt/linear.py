@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _arguments, _core, _report
+from . import _arguments, _core, _result
 
 _METHODS = ("auto", "qr", "cod", "svd", "cholesky")
 
 
-class LinearResult(dict[str, Any]):
+class LinearResult(_result.Fields):
     """The outcome of a linear fit. Fields are attributes and mapping items alike.
 
     Attributes
@@ -30,17 +30,8 @@ class LinearResult(dict[str, Any]):
         ``0.5 * sum(residuals**2)``.
     """
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}") from None
-
     def __repr__(self) -> str:
         return f"LinearResult(x of shape {np.shape(self['x'])}, rank={self['rank']}, condition={self['condition']:.3g})"
-
-    def __str__(self) -> str:
-        return _report.table(self)
 
 
 def lstsq(A: Any, b: Any, *, rcond: float | None = None, method: str = "auto") -> LinearResult:

@@ -191,6 +191,8 @@ def _read_scale(x_scale: Any, n: int) -> Any:
 
 def _read_options(options: Mapping[str, Any] | None, iterations: int) -> tuple[str, dict[str, Any]]:
     """The subproblem's kind and the core's options; the mapping is left as it was."""
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a mapping or None, got {options!r}")
     given = {} if options is None else dict(options)
     for name in given:
         if name not in _OPTION_NAMES:

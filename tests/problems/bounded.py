@@ -75,15 +75,11 @@ def _rosenbrock_cases() -> list[Case]:
         ),
         _rosenbrock("one-fixed", [0.5, 1.0], [0.5, -2.0], [0.5, 2.0], [0.5, 0.25], tags=["fixed"]),
         _rosenbrock("all-fixed", [0.5, 1.0], [0.5, 1.0], [0.5, 1.0], [0.5, 1.0], tags=["fixed"]),
-        _rosenbrock(
-            "fixed-elsewhere", [0.0, 0.0], [0.5, -2.0], [0.5, 2.0], [0.5, 0.25], tags=["fixed", "outside"]
-        ),
+        _rosenbrock("fixed-elsewhere", [0.0, 0.0], [0.5, -2.0], [0.5, 2.0], [0.5, 0.25], tags=["fixed", "outside"]),
     ]
 
 
-def _linear(
-    label: str, A: ArrayLike, b: ArrayLike, x0: ArrayLike, solution: ArrayLike, **details: Any
-) -> Case:
+def _linear(label: str, A: ArrayLike, b: ArrayLike, x0: ArrayLike, solution: ArrayLike, **details: Any) -> Case:
     """Return minimise 0.5 ||A x - b||^2 in a box."""
     matrix, right, x = (np.asarray(values, dtype=float) for values in (A, b, solution))
     r = matrix @ x - right

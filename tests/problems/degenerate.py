@@ -37,9 +37,7 @@ def _linear(label: str, A: Array, b: Array, x0: ArrayLike, tags: Iterable[str]) 
     x = np.linalg.pinv(A) @ b
     r = A @ x - b
     exact = np.allclose(r, 0, rtol=0, atol=1e-12)
-    return _case(
-        label, lambda x: A @ x - b, lambda x: A + 0 * x, x0, 0.0 if exact else 0.5 * float(r @ r), [x], tags
-    )
+    return _case(label, lambda x: A @ x - b, lambda x: A + 0 * x, x0, 0.0 if exact else 0.5 * float(r @ r), [x], tags)
 
 
 def _product_residual(x: Array) -> Array:
@@ -59,9 +57,7 @@ def _rank_cases() -> list[Case]:
         _linear("zero-column", np.stack([ones, 0 * ones], axis=1), _T + wave, [5.0, 7.0], deficient),
         _linear("zero-column-first", np.stack([0 * ones, ones], axis=1), _T + wave, [5.0, 7.0], deficient),
         _linear("equal-columns", np.stack([_T, _T], axis=1), wave, [1.0, -3.0], deficient),
-        _linear(
-            "dependent-columns", np.stack([ones, _T, 2 * ones - _T], axis=1), wave, [1, 2, 3.0], deficient
-        ),
+        _linear("dependent-columns", np.stack([ones, _T, 2 * ones - _T], axis=1), wave, [1, 2, 3.0], deficient),
         _linear("wide-linear", np.array([[1.0, 1, 1], [1, -1, 0]]), np.array([3.0, 0]), [5.0, -2, 1], wide),
         _case("product", _product_residual, _product_jacobian, [1.0, 1.0], 0, [[2, 3], [6, 1]], deficient),
         _case("product-skewed", _product_residual, _product_jacobian, [100.0, 1e-3], 0, [[2, 3]], deficient),
@@ -84,9 +80,7 @@ def _rank_cases() -> list[Case]:
             deficient,
         ),
         _case("solved", rosenbrock, rosenbrock_jacobian, [1.0, 1.0], 0, [[1, 1]]),
-        _case(
-            "all-zero", lambda x: 0 * x, lambda x: np.zeros((3, 3)), [1.0, 2, 3], 0, [[1, 2, 3]], deficient
-        ),
+        _case("all-zero", lambda x: 0 * x, lambda x: np.zeros((3, 3)), [1.0, 2, 3], 0, [[1, 2, 3]], deficient),
     ]
 
 
@@ -100,10 +94,7 @@ def _line_jacobian(x: Array) -> Array:
 
 def _scalar_cases() -> list[Case]:
     return [
-        *(
-            _case(f"line-from-{x0:g}", _line, _line_jacobian, [x0], 0, [[3]])
-            for x0 in (1e-9, 0.0, 1e-300, 1e12)
-        ),
+        *(_case(f"line-from-{x0:g}", _line, _line_jacobian, [x0], 0, [[3]]) for x0 in (1e-9, 0.0, 1e-300, 1e12)),
         _case("exponential-from-30", np.expm1, lambda x: np.exp(x)[None, :], [30.0], 0, [[0]]),
         _case(
             "quartic-from-1000",
@@ -113,9 +104,7 @@ def _scalar_cases() -> list[Case]:
             0,
             [[1]],
         ),
-        _case(
-            "logarithm-from-0.01", lambda x: np.log(x) - 5, lambda x: 1 / x[None, :], [0.01], 0, [[np.exp(5)]]
-        ),
+        _case("logarithm-from-0.01", lambda x: np.log(x) - 5, lambda x: 1 / x[None, :], [0.01], 0, [[np.exp(5)]]),
     ]
 
 

@@ -183,9 +183,7 @@ def box_3d_jacobian(x: Array) -> Array:
 def wood(x: Array) -> Array:
     a, b, c, d = x
     root = np.sqrt(10.0)
-    return np.array(
-        [10 * (b - a**2), 1 - a, 3 * root * (d - c**2), 1 - c, root * (b + d - 2), (b - d) / root]
-    )
+    return np.array([10 * (b - a**2), 1 - a, 3 * root * (d - c**2), 1 - c, root * (b + d - 2), (b - d) / root])
 
 
 def wood_jacobian(x: Array) -> Array:

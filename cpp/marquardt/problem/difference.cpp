@@ -41,6 +41,7 @@ double Differenced::derivative_error() const {
 void Differenced::jacobian(const Vector& x, const Vector& r, Matrix& J) {
   assert(x.size() == box_.size());
   J.resize(r.size(), x.size());
+  steps_.setZero(x.size());
   if (scheme_ == Scheme::complex_step) {
     complex_jacobian(x, J);
   } else {
@@ -115,6 +116,7 @@ void Differenced::measure(const Vector& x, const Vector& r, const std::vector<St
     const Stencil& s = stencils[i];
     const Index j = s.column, k = static_cast<Index>(i) * per_column;
     const double h1 = points_(j, k) - x[j];
+    steps_[j] = std::abs(h1);
     if (per_column == 1) {
       J.col(j) = (values_.col(k) - r) / h1;
     } else {

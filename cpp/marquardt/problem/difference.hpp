@@ -28,6 +28,7 @@ class Differenced : public Residual {
   void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
   Index difference_evaluations() const override { return evaluations_; }
   double derivative_error() const override;
+  const Vector& steps() const { return steps_; }  // h_j of the last Jacobian, 0 where none was taken
 
  private:
   // The points of one column: r is measured at x_j + first and, for a 3-point column, at x_j + second.
@@ -50,7 +51,8 @@ class Differenced : public Residual {
   Box box_;
   bool together_;
   Index evaluations_ = 0;
-  Vector column_norms_;   // of the last Jacobian; empty before the first
+  Vector column_norms_;  // of the last Jacobian; empty before the first
+  Vector steps_;
   Vector size_, change_;  // s_j, and ||r(x + h) - r|| of the last measurement
   Matrix points_, values_;
   Eigen::MatrixXcd complex_points_, complex_values_;

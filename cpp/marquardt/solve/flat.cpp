@@ -14,7 +14,7 @@ constexpr double near_zero = 1e-3;
 Surroundings look_around(Problem& problem, const Point& here, const Box& box, Index j, double rounding, Value& lower) {
   const double x = here.x[j];
   const std::array<double, 2> near = x != 0 ? std::array{0.9 * x, 1.1 * x} : std::array{-near_zero, near_zero};
-  const std::array<double, 4> far = {0.1 * x, -x, 0.0, 1.0};
+  const std::array<double, 2> far = {0.1 * x, x < 0 ? -1.0 : 1.0};  // not across 0: r may not be defined there
   Vector point = here.x;
   Value there;
   double best = here.cost - rounding;

@@ -15,7 +15,9 @@ enum class Surroundings {
   lower,      // the cost is lower at another value, which is filled in
 };
 
-// Looks at up to six other values of x_j, near and far, inside the box. `rounding` is what costs must differ by.
+constexpr Index most_looks = 4;  // residual evaluations of one look around
+
+// Looks at up to most_looks other values of x_j, near and far, inside the box. `rounding` is what costs must differ by.
 Surroundings look_around(Problem& problem, const Point& here, const Box& box, Index j, double rounding, Value& lower);
 
 }  // namespace marquardt

@@ -7,18 +7,23 @@
 #include <Eigen/QR>
 #include <Eigen/SVD>
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 namespace marquardt {
 namespace {
 
-// Column lengths, 1 for a zero column.
+// The power of two next to a length, whose multiplication is exact; 1 for zero. Its inverse has to be finite too.
+double power_of_two(double length) {
+  int exponent = 0;
+  if (length > 0) std::frexp(length, &exponent);
+  return std::ldexp(1.0, std::clamp(exponent, -1000, 1000));
+}
+
+// Column lengths, as powers of two: scaling by them costs no digit.
 Vector column_lengths(const MatrixView& A) {
   Vector lengths(A.cols());
-  for (Index j = 0; j < A.cols(); ++j) {
-    const double length = A.col(j).stableNorm();
-    lengths[j] = length > 0 ? length : 1;
-  }
+  for (Index j = 0; j < A.cols(); ++j) lengths[j] = power_of_two(A.col(j).stableNorm());
   return lengths;
 }
 
@@ -28,22 +33,56 @@ double pivot_condition(const Eigen::ColPivHouseholderQR<Matrix>& qr) {
   return qr.rank() == qr.cols() && smallest > 0 ? qr.maxPivot() / smallest : infinity;
 }
 
+// Two steps of refinement of the augmented system  r + A x = b,  A'r = 0  with its residuals in extended precision:
+// x becomes as good as if A and b were known to twice the digits, whatever the size of r (Bjorck 1967, Iterative
+// refinement of linear least squares solutions). Full column rank; S = A diag(scale) is what `qr` factors. Where
+// long double is double nothing is lost, and nothing gained.
+void refine(const Matrix& S, const MatrixView& b, const Eigen::ColPivHouseholderQR<Matrix>& qr, Matrix& y) {
+  using Extended = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
+  const Index n = S.cols();
+  const auto R = qr.matrixQR().topRows(n).triangularView<Eigen::Upper>();
+  const auto P = qr.colsPermutation();
+  const Extended A = S.cast<long double>(), rhs = b.cast<long double>();
+  Extended r = rhs - A * y.cast<long double>(), x = y.cast<long double>();
+  for (int step = 0; step < 2; ++step) {
+    const Matrix f1 = (rhs - r - A * x).cast<double>(), f2 = -(A.transpose() * r).cast<double>();
+    const Matrix h = R.transpose().solve(P.transpose() * f2);
+    Matrix g = qr.householderQ().adjoint() * f1;
+    const Matrix dx = P * R.solve(g.topRows(n) - h);
+    g.topRows(n) = h;
+    const Matrix dr = qr.householderQ() * g;
+    if (!dx.allFinite() || !dr.allFinite()) return;
+    x += dx.cast<long double>();
+    r += dr.cast<long double>();
+  }
+  y = x.cast<double>();
+}
+
 void by_qr(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
   const Vector lengths = column_lengths(A);
   Eigen::ColPivHouseholderQR<Matrix> qr(A.rows(), A.cols());
   qr.setThreshold(rcond);
-  qr.compute(A * lengths.cwiseInverse().asDiagonal());
+  const Matrix scaled = A * lengths.cwiseInverse().asDiagonal();
+  qr.compute(scaled);
   fit.rank = qr.rank();
   fit.condition = pivot_condition(qr);
-  fit.x = lengths.cwiseInverse().asDiagonal() * qr.solve(b);
+  // The basic solution: the leading rank x rank triangle, the other variables at 0.
+  const Index k = fit.rank;
+  const Matrix rhs = qr.householderQ().adjoint() * b;
+  Matrix y = Matrix::Zero(A.cols(), b.cols());
+  y.topRows(k) = qr.matrixQR().topLeftCorner(k, k).triangularView<Eigen::Upper>().solve(rhs.topRows(k));
+  y = qr.colsPermutation() * y;
+  if (k == A.cols()) refine(scaled, b, qr, y);
+  fit.x = lengths.cwiseInverse().asDiagonal() * y;
 }
 
 void by_cod(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
   Eigen::CompleteOrthogonalDecomposition<Matrix> cod(A.rows(), A.cols());
   cod.setThreshold(rcond);
-  cod.compute(A);
+  const double size = power_of_two(A.cwiseAbs().maxCoeff());  // of the whole matrix: minimum norm is that of x
+  cod.compute(A / size);
   fit.rank = cod.rank();
-  fit.x = cod.solve(b);
+  fit.x = cod.solve(b) / size;
 }
 
 void by_svd(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
@@ -55,7 +94,7 @@ void by_svd(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& f
 }
 
 void by_cholesky(const MatrixView& A, const MatrixView& b, LinearFit& fit) {
-  const Vector inverse = column_lengths(A).cwiseInverse();
+  const Vector inverse = column_lengths(A).cwiseInverse();  // exact, like the lengths
   const Matrix scaled = A * inverse.asDiagonal();
   const Eigen::LLT<Matrix> llt(Matrix(scaled.transpose() * scaled));
   const Vector pivots = llt.matrixLLT().diagonal();

@@ -144,7 +144,11 @@ Status Minimiser::ending_without_progress() {
   if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_), problem_.derivative_error())) {
     return Status::stationary;
   }
-  return 0.5 * c.rho * c.rho <= verdict::cost_rounding(here_) ? Status::precision_limit : Status::stalled;
+  if (0.5 * c.rho * c.rho <= verdict::cost_rounding(here_)) return Status::precision_limit;
+  if (fresh_starts_++ > 0) return Status::stalled;
+  const Arithmetic arithmetic(observer_, work());
+  step_.start(here_);  // once: the running maximum of the column norms may be what holds the method back
+  return Status::running;
 }
 
 // A method may be stuck where the function is not: normal equations, damping or radius can hide a direction that the
@@ -173,6 +177,7 @@ Status Minimiser::settle(Status success) {
   if (success == Status::zero_residual) return success;
   for (Index j = 0; j < box_.size(); ++j) {
     if (here_.rows.column_norms[j] != 0 || box_.fixed(j)) continue;
+    if (problem_.counts().nfev + most_looks + 1 > options_.max_nfev) return Status::max_evaluations;
     const Surroundings found = look_around(problem_, here_, box_, j, verdict::cost_rounding(here_), there_);
     if (found == Surroundings::plateau) return Status::flat;
     if (found != Surroundings::lower) continue;

@@ -58,7 +58,7 @@ class Minimiser {
   Status candidate_ = Status::running;
   double first_norm_ = 0, first_optimality_ = 0;
   Index accepted_ = 0;
-  int escapes_ = 0, searches_ = 0;
+  int escapes_ = 0, searches_ = 0, fresh_starts_ = 0;
   bool linearised_ = false;
   std::chrono::steady_clock::time_point begin_;
 };

@@ -33,7 +33,7 @@ Status step_test(const Options& options, const Trial& trial, double cost, double
   if (!trial.usable || trial.cut || !(ratio > 0)) return Status::running;
   const bool cost_small = options.ftol > 0 && ratio > trusted_ratio && fall <= options.ftol * cost &&
                           trial.predicted <= options.ftol * cost;
-  const bool step_small = options.xtol > 0 && trial.size <= options.xtol * (options.xtol + trial.reference);
+  const bool step_small = options.xtol > 0 && trial.size <= options.xtol * trial.reference;
   if (cost_small && step_small) return Status::cost_and_step;
   if (cost_small) return Status::cost;
   return step_small ? Status::step : Status::running;
@@ -41,7 +41,7 @@ Status step_test(const Options& options, const Trial& trial, double cost, double
 
 bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& c, double typical) {
   const bool nothing_to_gain = 0.5 * c.rho * c.rho <= options.ftol * here.cost;
-  const bool nowhere_to_go = c.size <= options.xtol * (options.xtol + c.reference);
+  const bool nowhere_to_go = c.size <= options.xtol * c.reference;
   switch (candidate) {
     case Status::cost:
       return nothing_to_gain;

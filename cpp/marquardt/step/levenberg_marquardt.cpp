@@ -45,8 +45,10 @@ class LevenbergMarquardt : public Step {
 };
 
 void LevenbergMarquardt::start(const Point& here) {
+  scaling_.restart();
   lambda_ = options_.lambda0;
   growth_ = 2;
+  stuck_ = false;
   adopt(here);
 }
 

@@ -23,7 +23,7 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual void admit(Vector& x) const = 0;    // into the box, or strictly inside it
-  virtual void start(const Point& here) = 0;  // first scaling, first lambda or Delta; includes adopt
+  virtual void start(const Point& here) = 0;  // scaling, lambda or Delta afresh; includes adopt
   virtual void adopt(const Point& here) = 0;  // scale, factor, measure optimality
   virtual const Trial& propose(const Point& here) = 0;
   virtual void judge(double ratio, const Trial& trial) = 0;  // lambda or Delta grows or shrinks
@@ -38,6 +38,7 @@ class Step {
 class Scaling {
  public:
   explicit Scaling(Vector constants = Vector()) : constants_(std::move(constants)) {}
+  void restart() { seen_.resize(0); }
   void update(const Vector& column_norms);
   const Vector& D() const { return D_; }
 

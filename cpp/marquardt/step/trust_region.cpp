@@ -63,6 +63,7 @@ void TrustRegion::admit(Vector& x) const {
 }
 
 void TrustRegion::start(const Point& here) {
+  scaling_.restart();
   adopt(here);
   Delta_ = first_radius(here) * options_.initial_trust_ratio;
   if (!(Delta_ > 0 && std::isfinite(Delta_))) Delta_ = 1;

@@ -53,9 +53,7 @@ def _three_decays(x: Array, b1: float, b2: float, b3: float, b4: float, b5: floa
     return b1 * np.exp(-b2 * x) + b3 * np.exp(-b4 * x) + b5 * np.exp(-b6 * x)
 
 
-def _three_decays_derivative(
-    x: Array, b1: float, b2: float, b3: float, b4: float, b5: float, b6: float
-) -> Array:
+def _three_decays_derivative(x: Array, b1: float, b2: float, b3: float, b4: float, b5: float, b6: float) -> Array:
     e1, e2, e3 = np.exp(-b2 * x), np.exp(-b4 * x), np.exp(-b6 * x)
     return _columns(e1, -b1 * x * e1, e2, -b3 * x * e2, e3, -b5 * x * e3)
 
@@ -169,9 +167,7 @@ def _richards_derivative(x: Array, b1: float, b2: float, b3: float, b4: float) -
 # --- rational functions -------------------------------------------------------------------------------------
 
 
-def _cubic_ratio(
-    x: Array, b1: float, b2: float, b3: float, b4: float, b5: float, b6: float, b7: float
-) -> Array:
+def _cubic_ratio(x: Array, b1: float, b2: float, b3: float, b4: float, b5: float, b6: float, b7: float) -> Array:
     """(b1 + b2 x + b3 x^2 + b4 x^3) / (1 + b5 x + b6 x^2 + b7 x^3)."""
     return (b1 + x * (b2 + x * (b3 + x * b4))) / (1 + x * (b5 + x * (b6 + x * b7)))
 
