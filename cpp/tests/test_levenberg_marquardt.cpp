@@ -400,25 +400,33 @@ TEST_CASE("levenberg_marquardt: a rejection shortens the next step") {
   }
 }
 
-TEST_CASE("levenberg_marquardt: proposing and adopting again allocates nothing") {
+namespace {
+
+void check_second_time(const Box& feasible) {
   Numbers numbers(50);
   for (const SubproblemKind kind : kinds) {
-    for (const bool bounded : {false, true}) {
-      CAPTURE(name(kind));
-      CAPTURE(bounded);
-      const Matrix A = numbers.matrix(12, 8);
-      const Box walls = {Vector::Constant(8, -0.05), Vector::Constant(8, 0.05)};
-      const Point here = point_of(A, numbers.vector(12), Vector::Zero(8), make_subproblem(kind)->wants());
-      const auto step = lm(kind, bounded ? walls : Box::infinite(8));
-      step->start(here);
-      step->judge(-1, step->propose(here));
-      step->adopt(here);
-      step->judge(-1, step->propose(here));
-      const NoMalloc guard;
-      step->adopt(here);
-      const Trial& trial = step->propose(here);
-      step->judge(0.5, trial);
-      step->propose(here);
-    }
+    CAPTURE(name(kind));
+    const Form form = make_subproblem(kind)->wants();
+    const Point here = point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), form);
+    const auto step = lm(kind, feasible);
+    step->start(here);
+    step->judge(-1, step->propose(here));
+    step->adopt(here);
+    step->judge(-1, step->propose(here));
+    const NoMalloc guard;
+    step->adopt(here);
+    const Trial& trial = step->propose(here);
+    step->judge(0.5, trial);
+    step->propose(here);
   }
+}
+
+}  // namespace
+
+TEST_CASE("levenberg_marquardt: proposing and adopting again allocates nothing") {
+  check_second_time(Box::infinite(8));
+}
+
+TEST_CASE("levenberg_marquardt: proposing and adopting again in a box allocates nothing") {
+  check_second_time({Vector::Constant(8, -0.05), Vector::Constant(8, 0.05)});
 }

@@ -465,25 +465,31 @@ TEST_CASE("trust_region: the steps do not depend on the units of x") {
   }
 }
 
-TEST_CASE("trust_region: proposing and adopting again allocates nothing") {
+namespace {
+
+void check_second_time(const Box& feasible) {
   Numbers numbers(69);
   for (const SubproblemKind kind : kinds) {
-    for (const bool bounded : {false, true}) {
-      CAPTURE(name(kind));
-      CAPTURE(bounded);
-      const Box walls = {Vector::Constant(8, -0.05), Vector::Constant(8, 0.05)};
-      const Point here =
-          point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), make_subproblem(kind)->wants());
-      const auto step = tr(kind, bounded ? walls : Box::infinite(8));
-      step->start(here);
-      step->judge(-1, step->propose(here));
-      step->adopt(here);
-      step->judge(-1, step->propose(here));
-      const NoMalloc guard;
-      step->adopt(here);
-      const Trial& trial = step->propose(here);
-      step->judge(0.5, trial);
-      step->propose(here);
-    }
+    CAPTURE(name(kind));
+    const Form form = make_subproblem(kind)->wants();
+    const Point here = point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), form);
+    const auto step = tr(kind, feasible);
+    step->start(here);
+    step->judge(-1, step->propose(here));
+    step->adopt(here);
+    step->judge(-1, step->propose(here));
+    const NoMalloc guard;
+    step->adopt(here);
+    const Trial& trial = step->propose(here);
+    step->judge(0.5, trial);
+    step->propose(here);
   }
+}
+
+}  // namespace
+
+TEST_CASE("trust_region: proposing and adopting again allocates nothing") { check_second_time(Box::infinite(8)); }
+
+TEST_CASE("trust_region: proposing and adopting again in a box allocates nothing") {
+  check_second_time({Vector::Constant(8, -0.05), Vector::Constant(8, 0.05)});
 }

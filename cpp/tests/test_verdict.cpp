@@ -128,8 +128,7 @@ TEST_CASE("verdict: xtol compares the step with x in the same scaling") {
   const Options options = tolerances(0, 1e-3);
   CHECK(step_test(options, tried(1, 0.00999, 10), 1, 1, 1) == Status::step);
   CHECK(step_test(options, tried(1, 0.0101, 10), 1, 1, 1) == Status::running);
-  CHECK(step_test(options, tried(1, 0.9e-6, 0), 1, 1, 1) == Status::step);  // at x = 0: xtol^2
-  CHECK(step_test(options, tried(1, 1.1e-6, 0), 1, 1, 1) == Status::running);
+  CHECK(step_test(options, tried(1, 1e-300, 0), 1, 1, 1) == Status::running);  // no step is small beside x = 0
 }
 
 TEST_CASE("verdict: both at once have a status of their own") {
@@ -138,7 +137,7 @@ TEST_CASE("verdict: both at once have a status of their own") {
 
 TEST_CASE("verdict: a tolerance of zero is off") {
   CHECK(step_test(tolerances(0, 0), tried(0, 0, 0), 0, 0, 1) == Status::running);
-  CHECK(step_test(tolerances(0, 1), tried(0, 2, 1), 0, 0, 1) == Status::step);
+  CHECK(step_test(tolerances(0, 1), tried(0, 1, 1), 0, 0, 1) == Status::step);
   CHECK(step_test(tolerances(1, 0), tried(0, 0, 1), 1, 0, 1) == Status::cost);
 }
 

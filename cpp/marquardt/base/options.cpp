@@ -79,7 +79,7 @@ const std::vector<Field>& fields() {
       {"stationarity", "tolerance on ||P r|| / ||r||, P the projector on the free Jacobian columns",
        &Options::stationarity},
       {"max_nfev", "largest number of residual evaluations, those of differences not counted", &Options::max_nfev},
-      {"max_iterations", "largest number of iterations (accepted or rejected trials)", &Options::max_iterations},
+      {"max_iterations", "largest number of iterations, that is, of accepted steps", &Options::max_iterations},
       {"max_time", "seconds after which the best point so far is returned", &Options::max_time},
       {"max_dx", "largest distance from x0, Euclidean norm", &Options::max_dx},
       {"polish", "at a stationary point, take the last full steps that double precision allows", &Options::polish},

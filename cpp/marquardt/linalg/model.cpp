@@ -57,8 +57,10 @@ void Model::matrix(Matrix& B) const {
   if (rows_->form == Form::gram) {
     B.noalias() = d_.asDiagonal() * rows_->H * d_.asDiagonal();
   } else {
-    const Matrix A = rows_->R * d_.asDiagonal();
-    B.noalias() = A.transpose() * A;
+    A_.noalias() = rows_->R * d_.asDiagonal();
+    B.setZero(size(), size());
+    B.selfadjointView<Eigen::Lower>().rankUpdate(A_.transpose());
+    B.triangularView<Eigen::StrictlyUpper>() = B.transpose();
   }
   B.diagonal() += C_;
 }

@@ -49,6 +49,7 @@ class Model {
   const Reduced* rows_ = nullptr;
   Vector d_, C_, g_hat_;
   bool curved_ = false;
+  mutable Matrix A_;
   mutable Vector scaled_u_, scaled_v_, image_u_, image_v_;  // d .* u, ... and R or H times it
 };
 

@@ -24,15 +24,7 @@ class Cholesky final : public Subproblem {
     model_ = &model;
     fallback_ready_ = fell_back_ = false;
     const Index n = model.size();
-    const Reduced& rows = model.rows();
-    if (rows.form == Form::gram) {
-      B_.noalias() = model.d().asDiagonal() * rows.H * model.d().asDiagonal();
-    } else {
-      A_.noalias() = rows.R * model.d().asDiagonal();
-      B_.setZero(n, n);
-      B_.selfadjointView<Eigen::Lower>().rankUpdate(A_.transpose());
-    }
-    if (model.has_curvature()) B_.diagonal() += model.C();
+    model.matrix(B_);
     L_.resize(n, n);
     q_.resize(n);
   }
@@ -85,7 +77,7 @@ class Cholesky final : public Subproblem {
   }
 
   const Model* model_ = nullptr;
-  Matrix A_, B_, L_;  // only the lower halves of B_ and L_ count
+  Matrix B_, L_;  // only the lower halves of B_ and L_ count
   Vector q_;
   bool fell_back_ = false;  // the last solve was the fallback's
   mutable std::unique_ptr<Subproblem> fallback_;

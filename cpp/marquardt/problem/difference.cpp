@@ -13,10 +13,18 @@ namespace {
 
 // A parameter whose largest possible effect is below this share of the residuals' size is given a longer step.
 constexpr double kappa = 1e-3;
+// At a parameter of 0, a predicted change of r beyond this many times r itself tells that its guessed size is too
+// large.
+constexpr double absurd = 1e4;
 // A column whose differences are below this many units of rounding of r has at most three correct digits: too few.
 constexpr double lost = 1e3 * epsilon;
 // Any step this small is exact for the complex formula; relative to |x|, and far above underflow.
 constexpr double complex_relative_step = 1e-20;
+
+// The same for the complex step.
+constexpr double complex_zero = std::numeric_limits<double>::min() / complex_relative_step;
+// Below this |x_j| a step of eps |x_j| is no normal number any more: such a parameter counts as zero.
+constexpr double as_good_as_zero = std::numeric_limits<double>::min() / (epsilon * epsilon);
 
 double norm_or_zero(const Vector& r) { return r.size() ? r.stableNorm() : 0.0; }
 
@@ -77,15 +85,15 @@ void Differenced::sizes(const Vector& x, const Vector& r) {
       const double visible = std::min(kappa * F / column_norms_[j], 1.0);
       size_[j] = std::max(size_[j], visible);
     }
-    if (!(size_[j] > 0)) size_[j] = 1;
+    if (!(size_[j] > as_good_as_zero)) size_[j] = 1;
   }
 }
 
-Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size, int direction) const {
+Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size, int direction, bool one_sided) const {
   const bool three = scheme_ == Scheme::three_point;
   const double h = (three ? std::cbrt(epsilon) : std::sqrt(epsilon)) * size;
   const double below = x[j] - box_.lower[j], above = box_.upper[j] - x[j];
-  if (three && h <= std::min(below, above)) return {j, h, -h, true};
+  if (three && !one_sided && h <= std::min(below, above)) return {j, h, -h, true};
   // One-sided: the asked direction if it has room, else the other, else as far as the roomier side goes.
   const double reach = three ? 2 * h : h;
   double ahead = direction > 0 ? above : below;
@@ -121,7 +129,10 @@ void Differenced::measure(const Vector& x, const Vector& r, const std::vector<St
       J.col(j) = (values_.col(k) - r) / h1;
     } else {
       const double h2 = points_(j, k + 1) - x[j];
-      if (s.central) {
+      if (h1 == 0 || h2 == 0 || h1 == h2) {  // a box of a few roundings has no three points: the two that differ
+        const bool first = h1 != 0;
+        J.col(j) = (values_.col(first ? k : k + 1) - r) / (first ? h1 : h2);
+      } else if (s.central) {
         J.col(j) = (values_.col(k) - values_.col(k + 1)) / (h1 - h2);
       } else {  // the parabola through three points on one side
         J.col(j) = (values_.col(k) - r) * (h2 / (h1 * (h2 - h1))) - (values_.col(k + 1) - r) * (h1 / (h2 * (h2 - h1)));
@@ -138,11 +149,14 @@ void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matri
   for (Index j = 0; j < x.size(); ++j) {
     if (box_.fixed(j)) continue;
     if (!J.col(j).allFinite()) {
-      measure(x, r, {stencil(x, j, size_[j], x[j] < 0 ? 1 : -1)}, J);
+      for (const int direction : {-1, 1}) {  // back towards 0 first
+        measure(x, r, {stencil(x, j, size_[j], x[j] < 0 ? -direction : direction, true)}, J);
+        if (J.col(j).allFinite()) break;
+      }
     } else if (change_[j] <= lost * norm_r) {
       lengthen(x, r, j, J);
-    } else if (x[j] == 0 && column_norms_.size() == 0 && J.col(j).stableNorm() > 1e4 * norm_r && norm_r > 0) {
-      measure(x, r, {stencil(x, j, kappa * norm_r / J.col(j).stableNorm(), 1)}, J);
+    } else if (x[j] == 0 && column_norms_.size() == 0 && norm_r > 0) {
+      shorten(x, r, j, J);
     }
   }
 }
@@ -165,6 +179,21 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
   }
 }
 
+// At a parameter that is exactly 0, whose size 1 was a guess: a hundredth of it at a time, until the change of r that
+// the column predicts over that size is no longer absurd.
+void Differenced::shorten(const Vector& x, const Vector& r, Index j, Matrix& J) {
+  const double norm_r = norm_or_zero(r);
+  for (int k = 0; k < 8 && J.col(j).stableNorm() * size_[j] > absurd * norm_r; ++k) {
+    const Vector before = J.col(j);
+    measure(x, r, {stencil(x, j, 0.01 * size_[j], 1)}, J);
+    if (!J.col(j).allFinite()) {
+      J.col(j) = before;
+      return;
+    }
+    size_[j] *= 0.01;
+  }
+}
+
 void Differenced::complex_jacobian(const Vector& x, Matrix& J) {
   J.setZero();
   std::vector<Index> columns;
@@ -176,7 +205,9 @@ void Differenced::complex_jacobian(const Vector& x, Matrix& J) {
     const std::size_t count = std::min(batch, columns.size() - first);
     complex_points_.resize(x.size(), static_cast<Index>(count));
     complex_points_.colwise() = x.cast<std::complex<double>>();
-    const auto step = [&](Index j) { return complex_relative_step * (x[j] == 0 ? 1.0 : std::abs(x[j])); };
+    const auto step = [&](Index j) {
+      return complex_relative_step * (std::abs(x[j]) > complex_zero ? std::abs(x[j]) : 1.0);
+    };
     for (std::size_t k = 0; k < count; ++k) {
       const Index j = columns[first + k];
       complex_points_(j, static_cast<Index>(k)) += std::complex<double>(0, step(j));

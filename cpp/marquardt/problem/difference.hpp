@@ -41,10 +41,11 @@ class Differenced : public Residual {
   void real_jacobian(const Vector& x, const Vector& r, Matrix& J);
   void complex_jacobian(const Vector& x, Matrix& J);
   void sizes(const Vector& x, const Vector& r);
-  Stencil stencil(const Vector& x, Index j, double size, int direction) const;
+  Stencil stencil(const Vector& x, Index j, double size, int direction, bool one_sided = false) const;
   void measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J);
   void remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J);
   void lengthen(const Vector& x, const Vector& r, Index j, Matrix& J);
+  void shorten(const Vector& x, const Vector& r, Index j, Matrix& J);
 
   Function& function_;
   Scheme scheme_;

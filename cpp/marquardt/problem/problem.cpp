@@ -45,7 +45,7 @@ bool Problem::linearise(const Value& value, Point& at) {
   accumulator_.clear();
   accumulator_.add(at.J, value.r);
   at.rows = accumulator_.reduced();
-  if (!at.rows.g.allFinite()) return false;  // J'r overflowed
+  if (!at.rows.g.allFinite() || !at.rows.H.allFinite()) return false;  // J'r or J'J overflowed
   at.x = value.x;
   at.r = value.r;
   at.cost = value.cost;

@@ -3,13 +3,14 @@
 // tell.
 #pragma once
 
-#include "marquardt/base/box.hpp"
+#include <functional>
+
 #include "marquardt/problem/problem.hpp"
 
 namespace marquardt {
 
 enum class Surroundings {
-  no_effect,  // r is the same everywhere we looked
+  no_effect,  // r is the same wherever we looked
   minimum,    // r changes nearby, and the cost rises
   plateau,    // r is constant nearby, but changes farther away
   lower,      // the cost is lower at another value, which is filled in
@@ -17,7 +18,9 @@ enum class Surroundings {
 
 constexpr Index most_looks = 4;  // residual evaluations of one look around
 
-// Looks at up to most_looks other values of x_j, near and far, inside the box. `rounding` is what costs must differ by.
-Surroundings look_around(Problem& problem, const Point& here, const Box& box, Index j, double rounding, Value& lower);
+// Looks at up to most_looks other values of x_j, near and far. `admissible` moves a point to where r may be evaluated,
+// or says that it must not be. `rounding` is what costs must differ by.
+Surroundings look_around(Problem& problem, const Point& here, Index j, double rounding,
+                         const std::function<bool(Vector&)>& admissible, Value& lower);
 
 }  // namespace marquardt

@@ -76,6 +76,43 @@ void by_qr(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fi
   fit.x = lengths.cwiseInverse().asDiagonal() * y;
 }
 
+// The minimum-norm solution with the rank decided on the scaled matrix: of all y1 = R11^-1 (c - R12 y2) the one for
+// which x = y / lengths is shortest, a least-squares problem in the undetermined variables alone.
+void by_scaled_minimum_norm(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
+  const Vector lengths = column_lengths(A);
+  const Matrix scaled = A * lengths.cwiseInverse().asDiagonal();
+  Eigen::ColPivHouseholderQR<Matrix> qr(A.rows(), A.cols());
+  qr.setThreshold(rcond);
+  qr.compute(scaled);
+  const Index n = A.cols(), k = qr.rank();
+  const Vector in_order = qr.colsPermutation().transpose() * lengths;
+  const Matrix c = qr.householderQ().adjoint() * b;
+  const auto R11 = qr.matrixQR().topLeftCorner(k, k).triangularView<Eigen::Upper>();
+  const auto to_x1 = in_order.head(k).cwiseInverse().asDiagonal();
+  const Matrix u = to_x1 * R11.solve(c.topRows(k));
+  // In scaled variables an entry this small is rounding; in the units of x it might outweigh everything.
+  const double noise = static_cast<double>(n) * epsilon;
+  const Matrix coupling = R11.solve(qr.matrixQR().topRightCorner(k, n - k)).unaryExpr([noise](double w) {
+    return std::abs(w) > noise ? w : 0.0;
+  });
+  Matrix W(n, n - k), right = Matrix::Zero(n, b.cols());
+  W.topRows(k) = to_x1 * coupling * in_order.tail(n - k).asDiagonal();
+  W.bottomRows(n - k).setIdentity();
+  right.topRows(k) = u;
+  Matrix x(n, b.cols());
+  x.bottomRows(n - k) = Eigen::HouseholderQR<Matrix>(W).solve(right);
+  x.topRows(k) = u - W.topRows(k) * x.bottomRows(n - k);
+  fit.rank = k;
+  fit.x = qr.colsPermutation() * x;
+}
+
+double scaled_condition(const MatrixView& A, double rcond) {
+  const Vector lengths = column_lengths(A);
+  Eigen::ColPivHouseholderQR<Matrix> qr(A.rows(), A.cols());
+  qr.setThreshold(rcond);
+  return pivot_condition(qr.compute(A * lengths.cwiseInverse().asDiagonal()));
+}
+
 void by_cod(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
   Eigen::CompleteOrthogonalDecomposition<Matrix> cod(A.rows(), A.cols());
   cod.setThreshold(rcond);
@@ -83,6 +120,7 @@ void by_cod(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& f
   cod.compute(A / size);
   fit.rank = cod.rank();
   fit.x = cod.solve(b) / size;
+  if (fit.rank == A.cols()) fit.condition = scaled_condition(A, rcond);
 }
 
 void by_svd(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
@@ -91,6 +129,7 @@ void by_svd(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& f
   fit.rank = svd.rank();
   fit.singular_values = svd.singularValues();
   fit.x = svd.solve(b);
+  if (fit.rank == A.cols()) fit.condition = scaled_condition(A, rcond);
 }
 
 void by_cholesky(const MatrixView& A, const MatrixView& b, LinearFit& fit) {
@@ -117,7 +156,7 @@ LinearFit solve_linear(const MatrixView& A, const MatrixView& b, double rcond, L
   switch (method) {
     case LinearMethod::automatic:
       by_qr(A, b, threshold, fit);
-      if (fit.rank < A.cols()) by_cod(A, b, threshold, fit);
+      if (fit.rank < A.cols()) by_scaled_minimum_norm(A, b, threshold, fit);
       break;
     case LinearMethod::qr:
       by_qr(A, b, threshold, fit);
@@ -131,10 +170,6 @@ LinearFit solve_linear(const MatrixView& A, const MatrixView& b, double rcond, L
     case LinearMethod::cholesky:
       by_cholesky(A, b, fit);
       break;
-  }
-  if (fit.singular_values.size() > 0) {
-    const double least = fit.singular_values.minCoeff();
-    if (least > 0 && fit.rank == A.cols()) fit.condition = fit.singular_values.maxCoeff() / least;
   }
   fit.residuals = b - A * fit.x;
   return fit;

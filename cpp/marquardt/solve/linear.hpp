@@ -11,7 +11,7 @@ struct LinearFit {
   Matrix x;          // n x k, a column per right-hand side
   Matrix residuals;  // b - A x, m x k
   Index rank = 0;
-  double condition = infinity;  // of A with columns scaled to length 1: what the digits of x depend on
+  double condition = infinity;  // estimate for A with columns scaled to length 1: what the digits of x depend on
   Vector singular_values;       // method svd only
 };
 
@@ -21,7 +21,7 @@ struct LinearFit {
 //   cod        complete orthogonal decomposition, minimum norm
 //   svd        singular values, minimum norm
 //   cholesky   normal equations, full column rank only; throws std::invalid_argument otherwise
-//   automatic  QR of the column-scaled matrix; cod where that is rank-deficient
+//   automatic  QR of the column-scaled matrix, which decides the rank whatever the units; minimum norm
 LinearFit solve_linear(const MatrixView& A, const MatrixView& b, double rcond, LinearMethod method);
 
 }  // namespace marquardt

@@ -159,8 +159,7 @@ bool Minimiser::search_along(const Vector& p) {
   for (double t = 1; t >= shortest_search && searches_ < most_searches; t *= 0.1) {
     if (problem_.counts().nfev >= options_.max_nfev) return false;
     Vector x = here_.x + t * p;
-    step_.admit(x);
-    if (!x.allFinite() || x == here_.x || (x - x0_).stableNorm() > options_.max_dx) continue;
+    if (!admissible(x)) continue;
     problem_.value(x, there_);
     if (cost_fall(here_, there_) > least_fall && problem_.linearise(there_, next_)) {
       ++searches_;
@@ -178,14 +177,11 @@ Status Minimiser::settle(Status success) {
   for (Index j = 0; j < box_.size(); ++j) {
     if (here_.rows.column_norms[j] != 0 || box_.fixed(j)) continue;
     if (problem_.counts().nfev + most_looks + 1 > options_.max_nfev) return Status::max_evaluations;
-    const Surroundings found = look_around(problem_, here_, box_, j, verdict::cost_rounding(here_), there_);
+    const Surroundings found = look_around(
+        problem_, here_, j, verdict::cost_rounding(here_), [this](Vector& x) { return admissible(x); }, there_);
     if (found == Surroundings::plateau) return Status::flat;
     if (found != Surroundings::lower) continue;
-    step_.admit(there_.x);
-    problem_.value(there_.x, there_);
-    if (++escapes_ > most_escapes || cost_fall(here_, there_) <= 0 || !problem_.linearise(there_, next_)) {
-      return Status::flat;
-    }
+    if (++escapes_ > most_escapes || !problem_.linearise(there_, next_)) return Status::flat;
     restart();
     return Status::running;
   }
@@ -195,11 +191,11 @@ Status Minimiser::settle(Status success) {
 // At a stationary point the cost can no longer tell points apart, but rho still can: full steps as long as each halves
 // it and the cost does not rise beyond rounding. Worth half a digit to three in x.
 Status Minimiser::polish() {
-  for (int k = 0; k < most_polishing_steps && problem_.counts().nfev < options_.max_nfev; ++k) {
+  for (int k = 0; k < most_polishing_steps; ++k) {
+    if (verdict::budget_test(options_, problem_.counts(), accepted_, seconds()) != Status::running) break;
     const Certificate before = certifier_.certify(here_);
     Vector x = here_.x + before.p;
-    step_.admit(x);
-    if (!(before.rho > 0) || !x.allFinite() || x == here_.x) break;
+    if (!(before.rho > 0) || !admissible(x)) break;
     problem_.value(x, there_);
     const double fall = cost_fall(here_, there_);
     if (!(fall >= -10 * verdict::cost_rounding(here_)) || !problem_.linearise(there_, next_)) break;
@@ -211,6 +207,13 @@ Status Minimiser::polish() {
     if (after > 0.5 * before.rho) break;
   }
   return Status::stationary;
+}
+
+// Moves x to where the method may evaluate it; false if there is no such point other than here, or it is too far away.
+bool Minimiser::admissible(Vector& x) const {
+  if (!x.allFinite()) return false;
+  step_.admit(x);
+  return x != here_.x && (x - x0_).stableNorm() <= options_.max_dx;
 }
 
 // To the point found outside the method's own steps, where it starts afresh.

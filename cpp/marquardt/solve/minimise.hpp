@@ -39,6 +39,7 @@ class Minimiser {
   Status settle(Status success);
   Status polish();
   bool search_along(const Vector& p);
+  bool admissible(Vector& x) const;
   void restart();
   void move();
   void record();

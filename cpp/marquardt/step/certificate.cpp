@@ -52,7 +52,10 @@ Eigen::VectorXi Certifier::active(const Point& here) const {
   return mask;
 }
 
-double Certifier::measure(const Vector& y) const { return norms_.cwiseProduct(y).stableNorm(); }
+double Certifier::measure(const Vector& y) const {
+  scaled_ = norms_.cwiseProduct(y);  // stableNorm of an expression would allocate
+  return scaled_.stableNorm();
+}
 
 const Certificate& Certifier::certify(const Point& here) {
   const Index n = box_.size();
@@ -82,16 +85,16 @@ const Certificate& Certifier::certify(const Point& here) {
   };
   Certificate& c = certificate_;
   c.resolved = std::sqrt(2 * gain(*truncated_));
-  resolved_p_hat_ = p_hat_;
+  doubt_ = -p_hat_;
   c.rho = std::sqrt(2 * gain(*full_));
   c.p = d_.cwiseProduct(p_hat_);
   c.size = std::isfinite(c.rho) ? p_hat_.stableNorm() : infinity;
   c.reference = measure(here.x);
-  const Vector doubt = p_hat_ - resolved_p_hat_;
-  const double length = doubt.stableNorm();
+  doubt_ += p_hat_;
+  const double length = doubt_.stableNorm();
   const double wanted = c.reference > 0 ? c.reference : 1;
-  c.doubtful = truncated_->rank() < full_->rank() && length > 0 ? Vector(wanted / length * d_.cwiseProduct(doubt))
-                                                                : Vector::Zero(n);
+  const bool doubtful = truncated_->rank() < full_->rank() && length > 0;
+  c.doubtful = (doubtful ? wanted / length : 0) * d_.cwiseProduct(doubt_);
   clear_->factor(model_);
   c.singular = clear_->rank() < n;
   c.rank = full_->rank() - static_cast<Index>((d_.array() == 0).count());

@@ -51,7 +51,8 @@ class Certifier {
   Model model_;
   std::unique_ptr<Subproblem> full_, truncated_, clear_;
   Certificate certificate_;
-  Vector d_, C_, norms_, p_hat_, resolved_p_hat_;
+  Vector d_, C_, norms_, p_hat_, doubt_;
+  mutable Vector scaled_;
 };
 
 }  // namespace marquardt

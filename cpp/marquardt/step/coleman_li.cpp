@@ -24,12 +24,43 @@ double to_radius(const Vector& s, const Vector& u, double Delta) {
   return b > 0 ? -c / (b + root) : (root - b) / a;
 }
 
-void keep_better(const Model& model, const Vector& candidate, Choice& choice) {
-  const double predicted = model.decrease(candidate);
+// Takes choice.candidate if the model prefers it.
+void keep_better(const Model& model, Choice& choice) {
+  const double predicted = model.decrease(choice.candidate);
   if (predicted > choice.predicted) {
-    choice.p_hat = candidate;
+    choice.p_hat = choice.candidate;
     choice.predicted = predicted;
   }
+}
+
+// From the wall on, with the components that hit it turned round.
+void try_reflection(const Model& model, const Vector& x, const Box& box, double Delta, double theta, double to_wall,
+                    const Vector& p_hat, Choice& c) {
+  c.at_wall = to_wall * p_hat;
+  c.turned = p_hat;
+  for (Index j = 0; j < x.size(); ++j) {
+    const double room = c.p[j] > 0 ? box.upper[j] - x[j] : box.lower[j] - x[j];
+    if (c.p[j] != 0 && room / c.p[j] <= to_wall) c.turned[j] = -c.turned[j];
+  }
+  c.point = x + model.d().cwiseProduct(c.at_wall);
+  c.candidate = model.d().cwiseProduct(c.turned);
+  const double far = std::min(to_radius(c.at_wall, c.turned, Delta), theta * box.reach(c.point, c.candidate));
+  const double near = (1 - theta) * to_wall;  // as far from the first wall as the cut step stays
+  if (!(far > near)) return;
+  c.candidate = c.at_wall + minimise_on(model.along(c.at_wall, c.turned), near, far) * c.turned;
+  keep_better(model, c);
+}
+
+// The Cauchy direction, which guarantees progress.
+void try_scaled_gradient(const Model& model, const Vector& x, const Box& box, double Delta, double theta, Choice& c) {
+  c.turned = -model.gradient();
+  const double length = c.turned.stableNorm();
+  if (!(length > 0)) return;
+  c.point = model.d().cwiseProduct(c.turned);
+  const double end = std::min(Delta / length, theta * box.reach(x, c.point));
+  c.zero.setZero(x.size());
+  c.candidate = minimise_on(model.along(c.zero, c.turned), 0, end) * c.turned;
+  keep_better(model, c);
 }
 
 }  // namespace
@@ -52,41 +83,19 @@ void scaling(const Vector& x, const Vector& g, const Box& box, Vector& v, Vector
 
 void choose(const Model& model, const Vector& x, const Box& box, double Delta, double theta, const Vector& p_hat,
             Choice& choice) {
-  const Vector& d = model.d();
-  const Vector p = d.cwiseProduct(p_hat);
-  choice.met_wall = !box.contains(x + p);
+  choice.p = model.d().cwiseProduct(p_hat);
+  choice.point = x + choice.p;
+  choice.met_wall = !box.contains(choice.point);
   if (!choice.met_wall) {
     choice.p_hat = p_hat;
     choice.predicted = model.decrease(p_hat);
     return;
   }
-  const double to_wall = box.reach(x, p);
+  const double to_wall = box.reach(x, choice.p);
   choice.p_hat = theta * to_wall * p_hat;
   choice.predicted = model.decrease(choice.p_hat);
-
-  // Reflected: from the wall on, with the components that hit it turned round.
-  const Vector at_wall = to_wall * p_hat;
-  Vector turned = p_hat;
-  for (Index j = 0; j < x.size(); ++j) {
-    const double reach_j = p[j] > 0 ? (box.upper[j] - x[j]) / p[j] : p[j] < 0 ? (box.lower[j] - x[j]) / p[j] : infinity;
-    if (reach_j <= to_wall) turned[j] = -turned[j];
-  }
-  const Vector corner = x + d.cwiseProduct(at_wall);
-  const double inside = to_radius(at_wall, turned, Delta);
-  const double next_wall = box.reach(corner, d.cwiseProduct(turned));
-  const double far = std::min(inside, theta * next_wall);
-  const double near = (1 - theta) * to_wall;  // as far from the first wall as the cut step stays
-  if (far > near) {
-    keep_better(model, at_wall + minimise_on(model.along(at_wall, turned), near, far) * turned, choice);
-  }
-
-  // Scaled gradient: the Cauchy direction, which guarantees progress.
-  const Vector downhill = -model.gradient();
-  const double length = downhill.stableNorm();
-  if (length > 0) {
-    const double end = std::min(Delta / length, theta * box.reach(x, d.cwiseProduct(downhill)));
-    keep_better(model, minimise_on(model.along(Vector::Zero(x.size()), downhill), 0, end) * downhill, choice);
-  }
+  try_reflection(model, x, box, Delta, theta, to_wall, p_hat, choice);
+  try_scaled_gradient(model, x, box, Delta, theta, choice);
 }
 
 }  // namespace marquardt::coleman_li

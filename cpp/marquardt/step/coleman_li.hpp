@@ -17,6 +17,7 @@ struct Choice {
   Vector p_hat;
   double predicted = 0;
   bool met_wall = false;
+  Vector p, at_wall, turned, candidate, point, zero;  // scratch, so that a sequence of choices allocates once
 };
 
 // x + d .* p_hat if it lies in the box; otherwise the candidate with the lowest model value among: the step cut just

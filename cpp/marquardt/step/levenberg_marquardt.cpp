@@ -38,9 +38,9 @@ class LevenbergMarquardt : public Step {
   Model model_;
   BoxQp box_qp_;
   Matrix damped_;
-  Vector d_, C_, p_hat_, lower_, upper_;
+  Vector d_, C_, p_hat_, x_hat_, lower_, upper_;
   Trial trial_;
-  double lambda_ = 0, growth_ = 2, optimality_ = infinity;
+  double lambda_ = 0, growth_ = 2, optimality_ = infinity, length_of_x_ = 0;
   bool stuck_ = false;
 };
 
@@ -66,6 +66,8 @@ void LevenbergMarquardt::adopt(const Point& here) {
     const double room = g > 0 ? here.x[j] - box_.lower[j] : box_.upper[j] - here.x[j];
     optimality_ = std::max(optimality_, std::min(std::abs(g), room));
   }
+  x_hat_ = scaling_.D().cwiseProduct(here.x);
+  length_of_x_ = x_hat_.stableNorm();
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
 }
@@ -109,7 +111,7 @@ void LevenbergMarquardt::finish_trial(const Point& here, bool boxed) {
   box_.project(trial_.x);
   trial_.predicted = model_.decrease(p_hat_);
   trial_.size = p_hat_.stableNorm();
-  trial_.reference = scaling_.D().cwiseProduct(here.x).stableNorm();
+  trial_.reference = length_of_x_;
   trial_.cut = false;
   trial_.usable = trial_.x.allFinite() && trial_.x != here.x;
 }

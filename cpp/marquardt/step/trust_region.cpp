@@ -49,10 +49,10 @@ class TrustRegion : public Step {
   Scaling scaling_;
   std::unique_ptr<Subproblem> subproblem_;
   Model model_;
-  Vector v_, dv_, d_, C_, p_hat_;
+  Vector v_, dv_, d_, C_, p_hat_, x_hat_;
   coleman_li::Choice choice_;
   Trial trial_;
-  double Delta_ = 0, alpha_ = 0, optimality_ = infinity;
+  double Delta_ = 0, alpha_ = 0, optimality_ = infinity, length_of_x_ = 0;
   bool stuck_ = false;
 };
 
@@ -88,6 +88,8 @@ void TrustRegion::adopt(const Point& here) {
   for (Index j = 0; j < box_.size(); ++j) {
     if (box_.fixed(j)) C_[j] = 1;  // at rest: see model.hpp
   }
+  x_hat_ = scaling_.D().cwiseProduct(here.x);
+  length_of_x_ = x_hat_.stableNorm();
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
 }
@@ -124,7 +126,7 @@ const Trial& TrustRegion::propose(const Point& here) {
     box_.move_inside(trial_.x, 0);
   }
   trial_.size = p_hat_.stableNorm();
-  trial_.reference = scaling_.D().cwiseProduct(here.x).stableNorm();
+  trial_.reference = length_of_x_;
   trial_.cut = secular_step.at_edge;
   trial_.usable = trial_.x.allFinite() && trial_.x != here.x;
   return trial_;
