@@ -48,7 +48,8 @@ def lstsq(A: Any, b: Any, *, rcond: float | None = None, method: str = "auto") -
         ``max(m, n) * 2.2e-16`` by default.
     method : {'auto', 'qr', 'cod', 'svd', 'cholesky'}
         'auto' is column-pivoted QR of the column-scaled matrix, so that units do not decide the rank, refined in
-        extended precision, and the minimum-norm solution where that is rank-deficient. 'qr' gives a basic solution when rank-deficient, 'cod' and 'svd' the minimum-norm one.
+        extended precision, and the minimum-norm solution where that is rank-deficient. 'qr' gives a basic
+        solution when rank-deficient, 'cod' and 'svd' the minimum-norm one.
         'cholesky' solves the normal equations: half the work, half the digits, full column rank only.
 
     Returns

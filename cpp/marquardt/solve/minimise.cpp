@@ -81,7 +81,7 @@ Status Minimiser::judge_point() {
   const Status candidate = std::exchange(candidate_, Status::running);
   if (!gradient_small && !perhaps_stationary && candidate == Status::running) return Status::running;
 
-  const Arithmetic arithmetic(observer_, 4 * work());
+  const Arithmetic arithmetic(observer_, work_of_certificate());
   const Certificate& c = certifier_.certify(here_);
   const double typical = certifier_.measure(largest_x_);
   if (gradient_small && verdict::confirmed(Status::gradient, options_, here_, c, typical)) return Status::gradient;
@@ -129,7 +129,7 @@ Status Minimiser::pass() {
 // The method sees no trial that lowers the cost from here. Whether that is a success, the certificate knows.
 Status Minimiser::ending_without_progress() {
   const Certificate c = [&] {
-    const Arithmetic arithmetic(observer_, 4 * work());
+    const Arithmetic arithmetic(observer_, work_of_certificate());
     return certifier_.certify(here_);
   }();
   const double typical = certifier_.measure(largest_x_);
@@ -247,7 +247,11 @@ double Minimiser::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
 }
 
-// Order of the arithmetic of one factorisation of the n x n triangle.
+double Minimiser::work_of_certificate() const {
+  const auto m = static_cast<double>(here_.r.size()), n = static_cast<double>(problem_.parameters());
+  return 4 * work() + (here_.rows.form == Form::gram ? 2 * m * n * n : 0);
+}
+
 double Minimiser::work() const {
   const auto n = static_cast<double>(problem_.parameters());
   return 4 * n * n * n;

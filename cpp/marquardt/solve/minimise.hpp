@@ -44,7 +44,8 @@ class Minimiser {
   void move();
   void record();
   double seconds() const;
-  double work() const;
+  double work() const;                 // order of the arithmetic of one factorisation of the n x n triangle
+  double work_of_certificate() const;  // of a few, and of a new triangle where there is none
 
   Problem& problem_;
   Step& step_;
