@@ -166,40 +166,43 @@ TEST_CASE("verdict: never on a step that failed and ftol only on one that the mo
 
 // ------------------------------------------------------------------------------------------ confirmation
 
-TEST_CASE("verdict: ftol is confirmed where the full model has no more to gain than ftol") {
+TEST_CASE("verdict: ftol is confirmed where the full model has no more to gain than a share of ftol") {
   const Options options = tolerances(1e-6, 1e-6);
-  const Point here = point(2);                                                        // cost 2
-  CHECK(confirmed(Status::cost, options, here, certified(1.99e-3, infinity, 0), 0));  // 1/2 rho^2 = 1.98e-6
-  CHECK_FALSE(confirmed(Status::cost, options, here, certified(2.01e-3, 0, 1), 0));
-  CHECK_FALSE(confirmed(Status::cost, options, here, certified(infinity, 0, 1), 0));
-  CHECK_FALSE(confirmed(Status::cost, options, here, certified(not_a_number, 0, 1), 0));
+  const Point here = point(2);  // cost 2: 1/2 rho^2 <= 2e-10
+  CHECK(confirmed(Status::cost, options, here, certified(1.99e-5, infinity, 0), 0, 1));
+  CHECK_FALSE(confirmed(Status::cost, options, here, certified(2.01e-5, 0, 1), 0, 1));
+  CHECK_FALSE(confirmed(Status::cost, options, here, certified(infinity, 0, 1), 0, 1));
+  CHECK_FALSE(confirmed(Status::cost, options, here, certified(not_a_number, 0, 1), 0, 1));
 }
 
 TEST_CASE("verdict: xtol is confirmed where the full step is small") {
   const Options options = tolerances(1e-6, 1e-3);
   const Point here = point(1);
-  CHECK(confirmed(Status::step, options, here, certified(1, 0.00999, 10), 0));
-  CHECK_FALSE(confirmed(Status::step, options, here, certified(0, 0.0101, 10), 0));
-  CHECK_FALSE(confirmed(Status::step, options, here, certified(0, infinity, 10), 0));
-  CHECK_FALSE(confirmed(Status::step, options, here, certified(0, not_a_number, 10), 0));
+  CHECK(confirmed(Status::step, options, here, certified(1, 0.00999, 10), 0, 1));
+  CHECK_FALSE(confirmed(Status::step, options, here, certified(0, 0.0101, 10), 0, 1));
+  CHECK_FALSE(confirmed(Status::step, options, here, certified(0, infinity, 10), 0, 1));
+  CHECK_FALSE(confirmed(Status::step, options, here, certified(0, not_a_number, 10), 0, 1));
 }
 
 TEST_CASE("verdict: cost_and_step is confirmed only by both") {
   const Options options = tolerances(1e-6, 1e-3);
   const Point here = point(2);
-  CHECK(confirmed(Status::cost_and_step, options, here, certified(1e-3, 0.009, 10), 0));
-  CHECK_FALSE(confirmed(Status::cost_and_step, options, here, certified(1, 0.009, 10), 0));
-  CHECK_FALSE(confirmed(Status::cost_and_step, options, here, certified(1e-3, 1, 10), 0));
+  CHECK(confirmed(Status::cost_and_step, options, here, certified(1e-5, 0.009, 10), 0, 1));
+  CHECK_FALSE(confirmed(Status::cost_and_step, options, here, certified(1, 0.009, 10), 0, 1));
+  CHECK_FALSE(confirmed(Status::cost_and_step, options, here, certified(1e-5, 1, 10), 0, 1));
 }
 
-TEST_CASE("verdict: gtol is confirmed by half as many digits without units or by a full step that small") {
+TEST_CASE("verdict: gtol is confirmed by as many digits without units or where r vanishes by a small full step") {
   const Options options = tolerances(0, 0, 1e-6);
-  CHECK(confirmed(Status::gradient, options, point(5), certified(0.99e-3 * 5, infinity, 0), 1));
-  CHECK(confirmed(Status::gradient, options, point(5), certified(1, 0.99e-3 * 7, 0), 7));
-  CHECK_FALSE(confirmed(Status::gradient, options, point(5), certified(1.01e-3 * 5, 1.01e-3 * 7, 0), 7));
-  CHECK(confirmed(Status::gradient, options, point(0, 1e6), certified(3e-10, infinity, 0), 0));  // rounding of r
-  CHECK_FALSE(confirmed(Status::gradient, options, point(0, 1e6), certified(1e-8, infinity, 0), 0));
-  CHECK_FALSE(confirmed(Status::gradient, options, point(1), certified(infinity, infinity, 0), 1));
+  CHECK(confirmed(Status::gradient, options, point(5), certified(0.99e-6 * 5, infinity, 0), 1, 5));
+  CHECK_FALSE(confirmed(Status::gradient, options, point(5), certified(1.01e-6 * 5, 0, 0), 1, 5));
+  // r has fallen to a thousandth: a step of 1e-4 of x will do; before that none will
+  CHECK(confirmed(Status::gradient, options, point(5), certified(5, 0.99e-4 * 7, 0), 7, 5.1e3));
+  CHECK_FALSE(confirmed(Status::gradient, options, point(5), certified(5, 1.01e-4 * 7, 0), 7, 5.1e3));
+  CHECK_FALSE(confirmed(Status::gradient, options, point(5), certified(5, 0.99e-4 * 7, 0), 7, 4.9e3));
+  CHECK(confirmed(Status::gradient, options, point(0, 1e6), certified(3e-10, infinity, 0), 0, 1));  // rounding of r
+  CHECK_FALSE(confirmed(Status::gradient, options, point(0, 1e6), certified(1e-8, infinity, 0), 0, 1));
+  CHECK_FALSE(confirmed(Status::gradient, options, point(1), certified(infinity, infinity, 0), 1, 1));
 }
 
 TEST_CASE("verdict: nothing else is ever confirmed") {
@@ -208,15 +211,15 @@ TEST_CASE("verdict: nothing else is ever confirmed") {
     const bool candidate = e.status == Status::cost || e.status == Status::step || e.status == Status::cost_and_step ||
                            e.status == Status::gradient;
     CAPTURE(std::string(e.name));
-    CHECK(confirmed(e.status, options, point(1), certified(0, 0, 1), 1) == candidate);
+    CHECK(confirmed(e.status, options, point(1), certified(0, 0, 1), 1, 1) == candidate);
   }
-  CHECK_FALSE(confirmed(Status::running, options, point(1), certified(0, 0, 1), 1));
+  CHECK_FALSE(confirmed(Status::running, options, point(1), certified(0, 0, 1), 1, 1));
 }
 
 TEST_CASE("verdict: tolerances of zero confirm nothing but zero") {
   const Options options = tolerances(0, 0, 0);
-  CHECK_FALSE(confirmed(Status::cost, options, point(1), certified(1e-20, 0, 1), 1));
-  CHECK_FALSE(confirmed(Status::step, options, point(1), certified(0, 1e-20, 1), 1));
+  CHECK_FALSE(confirmed(Status::cost, options, point(1), certified(1e-20, 0, 1), 1, 1));
+  CHECK_FALSE(confirmed(Status::step, options, point(1), certified(0, 1e-20, 1), 1, 1));
 }
 
 // -------------------------------------------------------------------------------------------- stationary

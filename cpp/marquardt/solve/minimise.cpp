@@ -84,10 +84,11 @@ Status Minimiser::judge_point() {
   const Arithmetic arithmetic(observer_, work_of_certificate());
   const Certificate& c = certifier_.certify(here_);
   const double typical = certifier_.measure(largest_x_);
-  if (gradient_small && verdict::confirmed(Status::gradient, options_, here_, c, typical)) return Status::gradient;
+  if (gradient_small && verdict::confirmed(Status::gradient, options_, here_, c, typical, first_norm_))
+    return Status::gradient;
   for (const Status s : {Status::cost_and_step, Status::cost, Status::step}) {
     const bool proposed = s == candidate || candidate == Status::cost_and_step;
-    if (proposed && verdict::confirmed(s, options_, here_, c, typical)) return s;
+    if (proposed && verdict::confirmed(s, options_, here_, c, typical, first_norm_)) return s;
   }
   return verdict::stationary(options_, here_, c.rho, derivative_error) ? Status::stationary : Status::running;
 }
@@ -137,7 +138,7 @@ Status Minimiser::ending_without_progress() {
     const bool wanted = s == Status::gradient ? options_.gtol > 0 && step_.optimality() <= options_.gtol
                         : s == Status::cost   ? options_.ftol > 0
                                               : options_.xtol > 0;
-    if (wanted && verdict::confirmed(s, options_, here_, c, typical)) return s;
+    if (wanted && verdict::confirmed(s, options_, here_, c, typical, first_norm_)) return s;
   }
   if (search_along(c.p) || search_along(c.doubtful) || search_along(-c.doubtful)) return Status::running;
   if (verdict::as_good_as_stationary(here_, c)) return Status::stationary;

@@ -8,6 +8,9 @@ namespace {
 
 // ftol needs a step that the model described: SciPy's and the classical quarter.
 constexpr double trusted_ratio = 0.25;
+// What a full step could still gain must be below this share of what ftol allows a step to gain: two digits of rho,
+// which cost one iteration where convergence is fast and are what tells a saddle or a slow crawl from a minimum.
+constexpr double confirming_share = 1e-4;
 // rho / ||r|| at which a point where nothing moves any more still counts: five digits of orthogonality.
 constexpr double orthogonal = 1e-5;
 // The same for single columns of a nearly singular J.
@@ -39,8 +42,9 @@ Status step_test(const Options& options, const Trial& trial, double cost, double
   return step_small ? Status::step : Status::running;
 }
 
-bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& c, double typical) {
-  const bool nothing_to_gain = 0.5 * c.rho * c.rho <= options.ftol * here.cost;
+bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& c, double typical,
+               double first_norm) {
+  const bool nothing_to_gain = 0.5 * c.rho * c.rho <= confirming_share * options.ftol * here.cost;
   const bool nowhere_to_go = c.size <= options.xtol * c.reference;
   switch (candidate) {
     case Status::cost:
@@ -50,9 +54,11 @@ bool confirmed(Status candidate, const Options& options, const Point& here, cons
     case Status::cost_and_step:
       return nothing_to_gain && nowhere_to_go;
     case Status::gradient: {
-      // gtol is in the user's units; the point must look first-order without units too, to half as many digits
-      const double half = std::sqrt(options.gtol);
-      return c.rho <= half * here.norm_r + here.noise() || c.size <= half * typical;
+      // gtol is in the user's units; the point must look first-order without units too. Where r vanishes at the
+      // solution rho / ||r|| does not become small; there the full step must have, to two thirds of gtol's digits.
+      if (c.rho <= options.gtol * here.norm_r + here.noise()) return true;
+      const bool vanishing = here.norm_r <= std::sqrt(options.gtol) * first_norm;
+      return vanishing && c.size <= std::cbrt(options.gtol * options.gtol) * typical;
     }
     default:
       return false;

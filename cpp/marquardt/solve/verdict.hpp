@@ -23,9 +23,10 @@ double cost_rounding(const Point& here);
 // ftol and xtol on the step just tried: candidates only (running: none).
 Status step_test(const Options& options, const Trial& trial, double cost, double fall, double ratio);
 
-// Whether the certificate bears the candidate out. `typical` is the length of the largest x so far in its scaling.
+// Whether the certificate bears the candidate out. `typical` is the length of the largest x so far in its scaling,
+// `first_norm` that of r at the start.
 bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& certificate,
-               double typical);
+               double typical, double first_norm);
 
 // First-order to rounding, or down to the stationarity tolerance (no tighter than the Jacobian's own error allows).
 bool stationary(const Options& options, const Point& here, double rho, double derivative_error);
