@@ -311,3 +311,39 @@ TEST_CASE("subproblem: allocates nothing after the first factor and solve of a s
     }
   }
 }
+
+TEST_CASE("subproblem: another right-hand side is solved at the alpha of the last solve") {
+  const Index n = 6;
+  for (const Index m : {4, 15}) {
+    const Matrix J = uniform(m, n, 31);
+    const Vector r = uniform(m, 1, 32);
+    Vector h = uniform(n, 1, 33), d = uniform(n, 1, 34).cwiseAbs(), C = Vector::Zero(n);
+    d[2] = 0;
+    C[2] = 1;
+    h[2] = 0;  // of a variable that must not move
+    const Matrix A = J * d.asDiagonal();
+    for (const Solver& solver : solvers) {
+      CAPTURE(solver.name);
+      CAPTURE(m);
+      Factored f(solver, J, r, d, C);
+      Vector p, q;
+      for (const double alpha : {1e-3, 1.0, 1e6, 0.0}) {
+        CAPTURE(alpha);
+        REQUIRE(f.subproblem->solve(alpha, p));
+        if (alpha == 0 && m < n) {
+          CHECK_FALSE(f.subproblem->back_solve(h, q));  // singular: nothing to solve with
+          continue;
+        }
+        const double slope = f.subproblem->slope(p);
+        REQUIRE(f.subproblem->back_solve(h, q));
+        Matrix B = A.transpose() * A;
+        B.diagonal() += C;
+        B.diagonal().array() += alpha;
+        CHECK((B * q + h).norm() <= 1e-9 * h.norm());
+        CHECK(f.subproblem->slope(p) == slope);
+        REQUIRE(f.subproblem->back_solve(f.model.gradient(), q));
+        CHECK((p - q).norm() <= 1e-9 * p.norm());
+      }
+    }
+  }
+}

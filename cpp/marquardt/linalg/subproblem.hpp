@@ -1,7 +1,7 @@
 // What is the step for a given alpha?   minimise  m(p_hat) + 1/2 alpha ||p_hat||^2.
 //
 // Levenberg-Marquardt asks once per trial; a trust region asks a few times inside a scalar root-find.
-// Four verbs, three ways of answering: Cholesky of B + C + alpha I, rank-revealing QR with sqrt(alpha) I rotated in,
+// Five verbs, three ways of answering: Cholesky of B + C + alpha I, rank-revealing QR with sqrt(alpha) I rotated in,
 // SVD of the small triangle. Each accepts rows of either form; with Gram rows none can know more than the Gram matrix
 // does: directions shorter than sqrt(n epsilon) of their column count as zero.
 #pragma once
@@ -28,6 +28,10 @@ class Subproblem {
   // d||p_hat||/d alpha at the last solve: -p_hat'(B + C + alpha I)^-1 p_hat / ||p_hat||  (0 if p_hat = 0).
   // At alpha = 0 on a rank-deficient model: the derivative of the minimum-norm solution's length.
   virtual double slope(const Vector& p_hat) = 0;
+
+  // q = -(B + C + alpha I)^-1 h at the alpha of the last solve, for another right-hand side than the gradient. False
+  // where that solve was of minimum norm, or q is not finite. The slope is still that of the last solve.
+  virtual bool back_solve(const Vector& h, Vector& q) = 0;
 
   // Numerical rank of [A; sqrt(C)]. Threshold: the factor's own scale times size times epsilon.
   virtual Index rank() const = 0;

@@ -37,8 +37,7 @@ class Cholesky final : public Subproblem {
     const Eigen::LLT<Eigen::Ref<Matrix>> llt(L_);  // in place
     if (llt.info() == Eigen::Success && independent(alpha)) {
       p_hat = -model_->gradient();
-      L_.triangularView<Eigen::Lower>().solveInPlace(p_hat);
-      L_.transpose().triangularView<Eigen::Upper>().solveInPlace(p_hat);
+      solve_in_place(p_hat);
       if (p_hat.allFinite()) return true;
     }
     fell_back_ = true;
@@ -55,12 +54,24 @@ class Cholesky final : public Subproblem {
     return -q * (q / length);
   }
 
+  bool back_solve(const Vector& h, Vector& q) override {
+    if (fell_back_) return fallback().back_solve(h, q);
+    q = -h;
+    solve_in_place(q);
+    return q.allFinite();
+  }
+
   // Asked of the rank-revealing factorisation: LL' without pivoting does not know.
   Index rank() const override { return fallback().rank(); }
 
   Form wants() const override { return Form::gram; }
 
  private:
+  void solve_in_place(Vector& y) const {
+    L_.triangularView<Eigen::Lower>().solveInPlace(y);
+    L_.transpose().triangularView<Eigen::Upper>().solveInPlace(y);
+  }
+
   bool independent(double alpha) const {
     const double least = 1000 * static_cast<double>(L_.rows()) * epsilon;
     for (Index k = 0; k < L_.rows(); ++k) {

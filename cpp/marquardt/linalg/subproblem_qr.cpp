@@ -69,6 +69,16 @@ class Qr final : public Subproblem {
     return -q * (q / length);
   }
 
+  bool back_solve(const Vector& h, Vector& q) override {
+    if (how_ == How::minimum_norm) return false;
+    for (Index k = 0; k < q_.size(); ++k) q_[k] = -root_.s * h[root_.order[k]];
+    const Matrix& S = how_ == How::damped ? damped_ : root_.T;
+    S.triangularView<Eigen::Upper>().transpose().solveInPlace(q_);
+    S.triangularView<Eigen::Upper>().solveInPlace(q_);
+    place_step(root_, q_, q);
+    return q.allFinite();
+  }
+
   Index rank() const override { return rank_; }
   Form wants() const override { return Form::triangle; }
 

@@ -63,6 +63,18 @@ class Svd final : public Subproblem {
     return -root_.s * root_.s * root_.s * length * sum;
   }
 
+  bool back_solve(const Vector& h, Vector& q) override {
+    if (alpha_ == 0 && rank_ < c_.size()) return false;
+    for (Index k = 0; k < step_.size(); ++k) step_[k] = -root_.s * h[root_.order[k]];
+    weights_of_h_.noalias() = V_.transpose() * step_;
+    for (Index i = 0; i < rank_; ++i) weights_of_h_[i] /= sigma_[i] * sigma_[i] + alpha_;
+    // what is below the rank has sigma = 0
+    weights_of_h_.tail(c_.size() - rank_) /= alpha_ > 0 ? alpha_ : 1;
+    step_.noalias() = V_ * weights_of_h_;
+    place_step(root_, step_, q);
+    return q.allFinite();
+  }
+
   Index rank() const override { return rank_; }
   Form wants() const override { return Form::triangle; }
 
@@ -88,7 +100,8 @@ class Svd final : public Subproblem {
   Eigen::BDCSVD<Matrix> divide_;
   Matrix V_;
   Vector sigma_, weights_;  // weights = U'w
-  Vector c_, step_;         // of the last solve, in the order and scale of the triangle
+  Vector weights_of_h_;
+  Vector c_, step_;  // of the last solve, in the order and scale of the triangle
   double alpha_ = 0;
   Index rank_ = 0;
 };

@@ -116,6 +116,7 @@ Status Minimiser::pass() {
   made.ratio = ratio;
   made.accepted = accept;
   candidate_ = verdict::step_test(options_, trial, here_.cost, fall, ratio);
+  if (std::isfinite(there_.cost)) step_.learn(here_, there_);
   step_.judge(ratio, trial);
   if (accept) {
     move();

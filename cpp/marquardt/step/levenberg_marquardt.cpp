@@ -1,16 +1,22 @@
 // Levenberg-Marquardt: the step of (J'J + lambda D^2) p = -g, D the running maximum of the column norms. A step that
 // leaves the box is replaced by the exact minimiser of the same damped model in the box:
 //   min 1/2 p'(J'J + lambda D^2) p + g'p   subject to   lower - x <= p <= upper - x.
+// A free step that stays in the box is bent along the path's curvature (curvature.hpp).
 // In scaled variables p_hat = D p the damping is lambda I and the box stays a box.
 // References: Marquardt (1963); More (1978) for D; Nielsen (1999), Damping parameter in Marquardt's method, for lambda.
 #include <algorithm>
 #include <cmath>
 
 #include "marquardt/linalg/box_qp.hpp"
+#include "marquardt/step/curvature.hpp"
 #include "marquardt/step/step.hpp"
 
 namespace marquardt {
 namespace {
+
+// The most that one good step lowers lambda. Nielsen's third is slow where lambda starts ten digits too high; a fifth
+// saves 15 % of the Jacobians over the test problems, a tenth gives them back in rejected trials.
+constexpr double least_factor = 0.2;
 
 class LevenbergMarquardt : public Step {
  public:
@@ -21,6 +27,7 @@ class LevenbergMarquardt : public Step {
   void start(const Point& here) override;
   void adopt(const Point& here) override;
   const Trial& propose(const Point& here) override;
+  void learn(const Point& here, const Value& there) override { curvature_.learn(here, there); }
   void judge(double ratio, const Trial& trial) override;
   bool exhausted() const override { return lambda_ > options_.max_lambda || stuck_; }
   double optimality() const override { return optimality_; }
@@ -29,6 +36,7 @@ class LevenbergMarquardt : public Step {
 
  private:
   void boxed_step(const Point& here);
+  void bend(const Point& here);
   void finish_trial(const Point& here, bool boxed);
 
   Options options_;
@@ -37,8 +45,9 @@ class LevenbergMarquardt : public Step {
   std::unique_ptr<Subproblem> subproblem_;
   Model model_;
   BoxQp box_qp_;
+  Curvature curvature_;
   Matrix damped_;
-  Vector d_, C_, p_hat_, x_hat_, lower_, upper_;
+  Vector d_, C_, p_hat_, bent_, x_hat_, lower_, upper_;
   Trial trial_;
   double lambda_ = 0, growth_ = 2, optimality_ = infinity, length_of_x_ = 0;
   bool stuck_ = false;
@@ -49,6 +58,7 @@ void LevenbergMarquardt::start(const Point& here) {
   lambda_ = options_.lambda0;
   growth_ = 2;
   stuck_ = false;
+  curvature_.forget();
   adopt(here);
 }
 
@@ -70,6 +80,7 @@ void LevenbergMarquardt::adopt(const Point& here) {
   length_of_x_ = x_hat_.stableNorm();
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
+  curvature_.adopt(here, d_);
 }
 
 const Trial& LevenbergMarquardt::propose(const Point& here) {
@@ -82,8 +93,20 @@ const Trial& LevenbergMarquardt::propose(const Point& here) {
   trial_.x = here.x + trial_.p;
   const bool boxed = !box_.contains(trial_.x);
   if (boxed) boxed_step(here);
+  trial_.predicted = model_.decrease(p_hat_);
+  if (!boxed) bend(here);
   finish_trial(here, boxed);
   return trial_;
+}
+
+void LevenbergMarquardt::bend(const Point& here) {
+  double predicted;
+  if (!curvature_.bend(model_, *subproblem_, p_hat_, bent_, predicted)) return;
+  trial_.p = d_.cwiseProduct(bent_);
+  trial_.x = here.x + trial_.p;
+  if (!box_.contains(trial_.x)) return;
+  p_hat_.swap(bent_);
+  trial_.predicted = predicted;
 }
 
 // The box QP, warm-started from the free step clipped to the box.
@@ -109,7 +132,6 @@ void LevenbergMarquardt::finish_trial(const Point& here, bool boxed) {
     if (box_qp_.active()[j] > 0) trial_.x[j] = box_.upper[j];
   }
   box_.project(trial_.x);
-  trial_.predicted = model_.decrease(p_hat_);
   trial_.size = p_hat_.stableNorm();
   trial_.reference = length_of_x_;
   trial_.cut = false;
@@ -119,7 +141,7 @@ void LevenbergMarquardt::finish_trial(const Point& here, bool boxed) {
 void LevenbergMarquardt::judge(double ratio, const Trial& trial) {
   if (ratio > 0) {
     const double q = 2 * ratio - 1;
-    lambda_ *= std::max(1.0 / 3.0, 1 - q * q * q);
+    lambda_ *= std::max(least_factor, 1 - q * q * q);
     lambda_ = std::max(lambda_, std::numeric_limits<double>::min());
     growth_ = 2;
   } else {

@@ -1,4 +1,4 @@
-// From a Point to a Trial: which alpha, and what about the bounds? Seven verbs, two methods.
+// From a Point to a Trial: which alpha, and what about the bounds? Eight verbs, two methods.
 #pragma once
 
 #include <memory>
@@ -26,11 +26,12 @@ class Step {
   virtual void start(const Point& here) = 0;  // scaling, lambda or Delta afresh; includes adopt
   virtual void adopt(const Point& here) = 0;  // scale, factor, measure optimality
   virtual const Trial& propose(const Point& here) = 0;
-  virtual void judge(double ratio, const Trial& trial) = 0;  // lambda or Delta grows or shrinks
-  virtual bool exhausted() const = 0;                        // lambda too large, Delta too small
-  virtual double optimality() const = 0;                     // what this method drives to zero
-  virtual double control() const = 0;                        // lambda or Delta, for the history
-  virtual Index rank() const = 0;                            // of the factored, scaled Jacobian
+  virtual void learn(const Point& /*here*/, const Value& /*there*/) {}  // r at a finite trial, before it is judged
+  virtual void judge(double ratio, const Trial& trial) = 0;             // lambda or Delta grows or shrinks
+  virtual bool exhausted() const = 0;                                   // lambda too large, Delta too small
+  virtual double optimality() const = 0;                                // what this method drives to zero
+  virtual double control() const = 0;                                   // lambda or Delta, for the history
+  virtual Index rank() const = 0;                                       // of the factored, scaled Jacobian
 };
 
 // Column scaling D: the running maximum of the column norms (More 1978), or constants from the caller.
