@@ -23,7 +23,8 @@ void Curvature::adopt(const Point& here, const Vector& d) {
     a_ *= 2;
     h_.noalias() = here.J.transpose() * a_;
     h_.array() *= d.array();
-    s_hat_ = (d.array() > 0).select(s_.array() / d.array(), 0.0);
+    inverse_d_ = (d.array() > 0).select(d.array().inverse(), 0.0);
+    s_hat_ = inverse_d_.cwiseProduct(s_);
     aa_ = a_.squaredNorm();
     ar_ = a_.dot(here.r);
     ss_ = s_hat_.squaredNorm();
@@ -55,7 +56,8 @@ void Curvature::learn(const Point& here, const Value& there) {
   error_ = there.r - here.r;
   error_.noalias() -= here.J * step_;
   const double ee = error_.squaredNorm();
-  const double beta = step_.dot(s_) / s_.squaredNorm(), half = 0.5 * beta * beta;
+  step_ = inverse_d_.cwiseProduct(step_);
+  const double beta = step_.dot(s_hat_) / ss_, half = 0.5 * beta * beta;
   const double left = ee - 2 * half * error_.dot(a_) + half * half * aa_;
   trusted_ = left < unexplained * unexplained * ee;
 }

@@ -27,12 +27,10 @@ class Curvature {
   void learn(const Point& here, const Value& there);
 
  private:
-  double share(const Vector& v) const;  // beta^2
-
   bool started_ = false, known_ = false, trusted_ = true;
-  Vector x_, r_;      // of the point adopted last
-  Vector s_, a_, h_;  // in x; h = J'a in the model's variables
-  Vector s_hat_;      // s in the model's variables
+  Vector x_, r_;              // of the point adopted last
+  Vector s_, a_, h_;          // in x; h = J'a in the model's variables
+  Vector inverse_d_, s_hat_;  // s in the model's variables, where lengths and angles do not depend on units
   double aa_ = 0, ar_ = 0, ss_ = 0;
   Vector w_, error_, step_;
 };
