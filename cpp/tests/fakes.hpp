@@ -74,11 +74,12 @@ class FakeResidual : public Residual {
     jacobian_(x, J);
   }
   double derivative_error() const override { return error; }
+  double precision() const override { return rounding; }
 
   int values = 0, jacobians = 0;
   bool remember = true;
   std::vector<Vector> seen;
-  double error = epsilon;
+  double error = epsilon, rounding = epsilon;
 
  private:
   ValueFunction value_;
@@ -210,6 +211,7 @@ class FakeStep : public Step {
   }
   void judge(double ratio, const Trial&) override { ratios.push_back(ratio); }
   bool exhausted() const override { return give_up && give_up(); }
+  Status limit() const override { return passed_limit ? passed_limit() : Status::running; }
   double optimality() const override { return optimality_; }
   double control() const override { return static_cast<double>(proposals); }
   Index rank() const override { return 0; }
@@ -220,6 +222,7 @@ class FakeStep : public Step {
   std::vector<Vector> adopted;
   std::function<void(Vector&)> admission;
   std::function<bool()> give_up;
+  std::function<Status()> passed_limit;
 
  private:
   void measure(const Point& here) { optimality_ = here.g().lpNorm<Eigen::Infinity>(); }

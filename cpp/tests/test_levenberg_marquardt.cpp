@@ -335,10 +335,12 @@ TEST_CASE("levenberg_marquardt: exhausted beyond the largest lambda") {
   int failures = 0;
   while (!step->exhausted() && failures < 100) {
     CHECK(step->control() <= 1);
+    CHECK(step->limit() == Status::running);
     step->judge(-1, step->propose(here));
     ++failures;
   }
   CHECK(step->control() > 1);
+  CHECK(step->limit() == Status::damping_limit);
   CHECK(failures == 4);  // 1e-3 x 2 x 4 x 8 x 16 = 1.024
 }
 

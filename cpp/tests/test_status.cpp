@@ -30,6 +30,8 @@ constexpr Status every_ending[] = {
     Status::distance_limit,
     Status::interrupted,
     Status::flat,
+    Status::damping_limit,
+    Status::radius_limit,
 };
 
 std::string upper(std::string text) {

@@ -292,17 +292,19 @@ TEST_CASE("trust_region: all five numbers of the radius rules are options") {
   CHECK(Ready(10, options).after(0.91) == doctest::Approx(3));
 }
 
-TEST_CASE("trust_region: exhausted below the smallest radius") {
+TEST_CASE("trust_region: the limit is passed below the smallest radius") {
   Options options = radius(1);
   options.min_trust_radius = 0.01;
   Ready ready(10, options);
   int failures = 0;
-  while (!ready.step->exhausted() && failures < 100) {
+  while (ready.step->limit() == Status::running && failures < 100) {
     CHECK(ready.step->control() >= 0.01);
+    CHECK_FALSE(ready.step->exhausted());
     ready.after(-1);
     ++failures;
   }
   CHECK(failures == 4);  // 4^-4 < 0.01 < 4^-3
+  CHECK(ready.step->limit() == Status::radius_limit);
 }
 
 TEST_CASE("trust_region: a step that rounds to nothing is not usable and exhausts the method") {

@@ -43,6 +43,14 @@ const std::vector<StatusEntry>& status_table() {
        "Not converged: a parameter has no effect on the residuals here (its Jacobian column is zero), though it has "
        "elsewhere. Start nearer to where it matters, or bound it.",
        false},
+      {Status::damping_limit, "DAMPING_LIMIT",
+       "Not converged: the damping passed its limit, and not even the shortest steps lower the cost. Check the "
+       "Jacobian (check_jacobian), and that the function is defined around this x.",
+       false},
+      {Status::radius_limit, "RADIUS_LIMIT",
+       "Not converged: the trust radius fell below min_trust_radius. Lower min_trust_radius, or start from this x "
+       "again.",
+       false},
       {Status::interrupted, "INTERRUPTED", "Interrupted by an exception; x is the best point so far.", false},
   };
   return table;

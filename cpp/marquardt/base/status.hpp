@@ -27,6 +27,8 @@ enum class Status : int {
   distance_limit = -9,  // max_dx
   interrupted = -10,    // an exception or Ctrl-C: the best point so far
   flat = -11,           // a parameter ran onto a plateau: it has no effect here, though it has elsewhere
+  damping_limit = -12,  // max_lambda: not even steps that short lower the cost
+  radius_limit = -13,   // min_trust_radius
 };
 
 struct StatusEntry {

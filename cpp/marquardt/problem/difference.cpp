@@ -17,7 +17,7 @@ constexpr double kappa = 1e-3;
 // large.
 constexpr double absurd = 1e4;
 // A column whose differences are below this many units of rounding of r has at most three correct digits: too few.
-constexpr double lost = 1e3 * epsilon;
+constexpr double lost = 1e3;
 // Any step this small is exact for the complex formula; relative to |x|, and far above underflow.
 constexpr double complex_relative_step = 1e-20;
 
@@ -37,13 +37,13 @@ Differenced::Differenced(Function& function, Scheme scheme, Box box, bool togeth
 double Differenced::derivative_error() const {
   switch (scheme_) {
     case Scheme::two_point:
-      return std::sqrt(epsilon);
+      return std::sqrt(precision());
     case Scheme::three_point:
-      return std::pow(epsilon, 2.0 / 3.0);
+      return std::pow(precision(), 2.0 / 3.0);
     case Scheme::complex_step:
       break;
   }
-  return epsilon;
+  return precision();
 }
 
 void Differenced::jacobian(const Vector& x, const Vector& r, Matrix& J) {
@@ -91,7 +91,7 @@ void Differenced::sizes(const Vector& x, const Vector& r) {
 
 Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size, int direction, bool one_sided) const {
   const bool three = scheme_ == Scheme::three_point;
-  const double h = (three ? std::cbrt(epsilon) : std::sqrt(epsilon)) * size;
+  const double h = (three ? std::cbrt(precision()) : std::sqrt(precision())) * size;
   const double below = x[j] - box_.lower[j], above = box_.upper[j] - x[j];
   if (three && !one_sided && h <= std::min(below, above)) return {j, h, -h, true};
   // One-sided: the asked direction if it has room, else the other, else as far as the roomier side goes.
@@ -153,7 +153,7 @@ void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matri
         measure(x, r, {stencil(x, j, size_[j], x[j] < 0 ? -direction : direction, true)}, J);
         if (J.col(j).allFinite()) break;
       }
-    } else if (change_[j] <= lost * norm_r) {
+    } else if (change_[j] <= lost * precision() * norm_r) {
       lengthen(x, r, j, J);
     } else if (x[j] == 0 && column_norms_.size() == 0 && norm_r > 0) {
       shorten(x, r, j, J);
@@ -175,7 +175,7 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
       J.col(j) = before;
       return;
     }
-    if (change_[j] > lost * norm_r) return;
+    if (change_[j] > lost * precision() * norm_r) return;
   }
 }
 

@@ -1,7 +1,8 @@
 // A Residual whose Jacobian comes from finite differences of a Function.
 //
-// The step of parameter j is h_j = eps^p s_j, p = 1/2 (2-point) or 1/3 (3-point), where s_j is the parameter's own
-// size |x_j|, never a fixed 1: a parameter of 1e-7 gets a step of 1e-15, one of 1e5 a step of 1e-3. Two corrections:
+// The step of parameter j is h_j = eps^p s_j, eps the precision of r, p = 1/2 (2-point) or 1/3 (3-point), where s_j is
+// the parameter's own size |x_j|, never a fixed 1: a parameter of 1e-7 gets a step of 1e-15, one of 1e5 a step of 1e-3.
+// Two corrections:
 //   - a parameter whose whole effect on r is small beside r is given a larger step, s_j >= kappa F / ||J_j||, with F
 //   the
 //     size of the residuals' terms, so that its column is not lost in the rounding of r;
@@ -28,6 +29,7 @@ class Differenced : public Residual {
   void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
   Index difference_evaluations() const override { return evaluations_; }
   double derivative_error() const override;
+  double precision() const override { return function_.precision(); }
   const Vector& steps() const { return steps_; }  // h_j of the last Jacobian, 0 where none was taken
 
  private:

@@ -49,6 +49,7 @@ bool Problem::linearise(const Value& value, Point& at) {
   at.x = value.x;
   at.r = value.r;
   at.cost = value.cost;
+  at.precision = residual_.precision();
   at.norm_r = std::sqrt(2 * value.cost);
   at.terms = at.rows.column_norms.dot(at.x.cwiseAbs());
   return true;

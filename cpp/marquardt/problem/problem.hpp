@@ -18,12 +18,13 @@ struct Point : Value {
   Matrix J;
   Reduced rows;
   double norm_r = 0;
+  double precision = epsilon;  // unit of rounding of r
   double terms = 0;  // sum of ||J_j|| |x_j|: the size of the terms that make up r, hence of its rounding errors
 
   const Vector& g() const { return rows.g; }
   // Rounding level of any component of r along the columns of J. A few units of rounding in each of the terms: the
   // factor 4 was found not to matter between 1 and 64 on the certified problems.
-  double noise() const { return 4 * epsilon * terms; }
+  double noise() const { return 4 * precision * terms; }
 };
 
 struct Counts {

@@ -13,6 +13,7 @@ class Residual {
   virtual void jacobian(const Vector& x, const Vector& r, Matrix& J) = 0;
   virtual Index difference_evaluations() const { return 0; }   // residual evaluations spent on derivatives
   virtual double derivative_error() const { return epsilon; }  // relative error to expect in a column of J
+  virtual double precision() const { return epsilon; }  // unit of rounding that r is computed in; known once r is
 };
 
 // Residuals without derivatives; a Differenced makes a Residual of them.
@@ -23,6 +24,7 @@ class Function {
   // Many points at once, a point a column: X is n x k, R becomes m x k.
   virtual void values(const Matrix& X, Matrix& R) = 0;
   virtual void values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) = 0;
+  virtual double precision() const { return epsilon; }  // as for a Residual
 };
 
 }  // namespace marquardt

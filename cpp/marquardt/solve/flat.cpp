@@ -22,7 +22,7 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ro
     point[j] = value;
     if (!admissible(point)) return false;
     problem.value(point, there);
-    const bool visibly = !((there.r - here.r).norm() <= epsilon * here.norm_r);
+    const bool visibly = !((there.r - here.r).norm() <= here.precision * here.norm_r);
     if (there.cost < best) {
       best = there.cost;
       std::swap(lower, there);

@@ -27,12 +27,7 @@ constexpr double shortest_search = 1e-8;
 }  // namespace
 
 Minimiser::Minimiser(Problem& problem, Step& step, Observer& observer, const Options& options, const Box& box)
-    : problem_(problem),
-      step_(step),
-      observer_(observer),
-      options_(options),
-      box_(box),
-      certifier_(box, problem.derivative_error()) {}
+    : problem_(problem), step_(step), observer_(observer), options_(options), box_(box), certifier_(box) {}
 
 Status Minimiser::run(const Vector& x0) {
   begin_ = std::chrono::steady_clock::now();
@@ -40,6 +35,7 @@ Status Minimiser::run(const Vector& x0) {
   while (status == Status::running) {
     record();
     status = judge_point();
+    if (status == Status::running) status = step_.limit();
     if (status == Status::running) status = verdict::budget_test(options_, problem_.counts(), accepted_, seconds());
     const Status observed = observer_.see(history_, here_);
     if (status == Status::running) status = observed;
@@ -51,7 +47,7 @@ Status Minimiser::run(const Vector& x0) {
 
 Status Minimiser::start(const Vector& x0) {
   x0_ = x0;
-  step_.admit(x0_);
+  step_.admit_start(x0_);
   here_.x = x0_;  // should the first call throw, this is the best point
   problem_.value(x0_, there_);
   static_cast<Value&>(here_) = there_;
@@ -64,6 +60,7 @@ Status Minimiser::start(const Vector& x0) {
     const Arithmetic arithmetic(observer_, work());
     step_.start(here_);
   }
+  certifier_.expect(problem_.derivative_error());
   first_norm_ = here_.norm_r;
   first_optimality_ = step_.optimality();
   if (options_.keep_iterates) history_.iterates.push_back(here_.x);
@@ -124,7 +121,7 @@ Status Minimiser::pass() {
     step_.adopt(here_);
     return Status::running;
   }
-  const bool unresolvable = trial.predicted <= rounding || trial.size <= 2 * epsilon * trial.reference;
+  const bool unresolvable = trial.predicted <= rounding || trial.size <= 2 * here_.precision * trial.reference;
   return unresolvable || step_.exhausted() ? ending_without_progress() : Status::running;
 }
 
@@ -141,13 +138,14 @@ Status Minimiser::ending_without_progress() {
                                               : options_.xtol > 0;
     if (wanted && verdict::confirmed(s, options_, here_, c, typical, first_norm_)) return s;
   }
-  if (search_along(c.p) || search_along(c.doubtful) || search_along(-c.doubtful)) return Status::running;
+  const bool visible = 0.5 * c.rho * c.rho > verdict::cost_rounding(here_);  // what the full step promises
+  if ((visible && search_along(c.p)) || search_along(c.doubtful) || search_along(-c.doubtful)) return Status::running;
   if (verdict::as_good_as_stationary(here_, c)) return Status::stationary;
   if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_), problem_.derivative_error())) {
     return Status::stationary;
   }
-  if (0.5 * c.rho * c.rho <= verdict::cost_rounding(here_)) return Status::precision_limit;
-  if (fresh_starts_++ > 0) return Status::stalled;
+  if (!visible) return Status::precision_limit;
+  if (fresh_starts_++ > 0) return step_.limit() == Status::running ? Status::stalled : step_.limit();
   const Arithmetic arithmetic(observer_, work());
   step_.start(here_);  // once: the running maximum of the column norms may be what holds the method back
   return Status::running;
@@ -165,7 +163,7 @@ bool Minimiser::search_along(const Vector& p) {
     problem_.value(x, there_);
     if (cost_fall(here_, there_) > least_fall && problem_.linearise(there_, next_)) {
       ++searches_;
-      restart();
+      restart(cost_fall(here_, there_));
       return true;
     }
   }
@@ -184,7 +182,7 @@ Status Minimiser::settle(Status success) {
     if (found == Surroundings::plateau) return Status::flat;
     if (found != Surroundings::lower) continue;
     if (++escapes_ > most_escapes || !problem_.linearise(there_, next_)) return Status::flat;
-    restart();
+    restart(cost_fall(here_, there_));
     return Status::running;
   }
   return success;
@@ -197,15 +195,18 @@ Status Minimiser::polish() {
     if (verdict::budget_test(options_, problem_.counts(), accepted_, seconds()) != Status::running) break;
     const Certificate before = certifier_.certify(here_);
     Vector x = here_.x + before.p;
-    if (!(before.rho > 0) || !admissible(x)) break;
+    const bool starts_there = accepted_ == 0 && before.rho <= here_.noise();
+    if (!(before.rho > 0) || starts_there || !admissible(x)) break;
     problem_.value(x, there_);
     const double fall = cost_fall(here_, there_);
     if (!(fall >= -10 * verdict::cost_rounding(here_)) || !problem_.linearise(there_, next_)) break;
     const double after = certifier_.certify(next_).rho;
     if (!(after < before.rho)) break;
-    move();
+    move_freely(fall);
     step_.adopt(here_);
     record();
+    const Status observed = observer_.see(history_, here_);
+    if (observed != Status::running) return observed;
     if (after > 0.5 * before.rho) break;
   }
   return Status::stationary;
@@ -219,10 +220,20 @@ bool Minimiser::admissible(Vector& x) const {
 }
 
 // To the point found outside the method's own steps, where it starts afresh.
-void Minimiser::restart() {
-  move();
+void Minimiser::restart(double fall) {
+  move_freely(fall);
   const Arithmetic arithmetic(observer_, work());
   step_.start(here_);
+}
+
+// A move that the method did not propose: a pass of its own, without a prediction.
+void Minimiser::move_freely(double fall) {
+  if (!std::isnan(history_.records.back().step_norm)) record();
+  Record& made = history_.records.back();
+  made.step_norm = certifier_.measure(next_.x - here_.x);
+  made.actual = fall;
+  made.accepted = true;
+  move();
 }
 
 void Minimiser::move() {

@@ -40,7 +40,8 @@ class Minimiser {
   Status polish();
   bool search_along(const Vector& p);
   bool admissible(Vector& x) const;
-  void restart();
+  void restart(double fall);
+  void move_freely(double fall);
   void move();
   void record();
   double seconds() const;

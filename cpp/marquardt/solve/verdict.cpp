@@ -30,7 +30,7 @@ double gain_ratio(double fall, double predicted, double rounding) {
 }
 
 // r'r rounds at eps ||r||^2, and r itself at the noise of its terms.
-double cost_rounding(const Point& here) { return epsilon * here.cost + 0.25 * here.noise() * here.norm_r; }
+double cost_rounding(const Point& here) { return here.precision * here.cost + 0.25 * here.noise() * here.norm_r; }
 
 Status step_test(const Options& options, const Trial& trial, double cost, double fall, double ratio) {
   if (!trial.usable || trial.cut || !(ratio > 0)) return Status::running;
@@ -44,7 +44,9 @@ Status step_test(const Options& options, const Trial& trial, double cost, double
 
 bool confirmed(Status candidate, const Options& options, const Point& here, const Certificate& c, double typical,
                double first_norm) {
-  const bool nothing_to_gain = 0.5 * c.rho * c.rho <= confirming_share * options.ftol * here.cost;
+  const double enough =
+      options.ftol > 0 ? std::max(confirming_share * options.ftol * here.cost, cost_rounding(here)) : 0;
+  const bool nothing_to_gain = 0.5 * c.rho * c.rho <= enough;
   const bool nowhere_to_go = c.size <= options.xtol * c.reference;
   switch (candidate) {
     case Status::cost:
@@ -67,7 +69,8 @@ bool confirmed(Status candidate, const Options& options, const Point& here, cons
 
 bool stationary(const Options& options, const Point& here, double rho, double derivative_error) {
   if (!(options.stationarity > 0)) return false;
-  const double tolerance = std::max(options.stationarity, 10 * derivative_error);  // one digit above J's own error
+  // one digit above J's own error, but never so much that the claim means nothing
+  const double tolerance = std::max(options.stationarity, std::min(10 * derivative_error, orthogonal));
   return rho <= tolerance * here.norm_r + here.noise();
 }
 
@@ -80,7 +83,8 @@ bool degenerate_minimum(const Point& here, const Certificate& c, double quick, d
 }
 
 bool zero_residual(const Point& here, double first_norm) {
-  return here.norm_r == 0 ? here.r.isZero(0) : here.norm_r <= zero_roundings * epsilon * std::min(1.0, first_norm);
+  if (here.norm_r == 0) return here.r.isZero(0);
+  return here.norm_r <= zero_roundings * here.precision * std::min(1.0, first_norm);
 }
 
 Status budget_test(const Options& options, const Counts& counts, Index iterations, double seconds) {

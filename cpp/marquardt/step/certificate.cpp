@@ -21,8 +21,11 @@ Certifier::Certifier(Box box, double derivative_error)
     : box_(std::move(box)),
       accumulator_(Form::triangle, box_.size()),
       full_(make_qr()),
-      truncated_(make_qr(drowned * derivative_error)),
-      clear_(make_qr(nearly_singular)) {}
+      clear_(make_qr(nearly_singular)) {
+  expect(derivative_error);
+}
+
+void Certifier::expect(double derivative_error) { truncated_ = make_qr(drowned * derivative_error); }
 
 bool Certifier::held(const Point& here, Index j) const {
   if (box_.fixed(j)) return true;

@@ -28,7 +28,9 @@ struct Certificate {
 
 class Certifier {
  public:
-  Certifier(Box box, double derivative_error);
+  explicit Certifier(Box box, double derivative_error = epsilon);
+
+  void expect(double derivative_error);  // relative error of J's columns, from now on
 
   // O(n^3), and one pass over J where the point's rows are in Gram form (whose accuracy is too low for this).
   const Certificate& certify(const Point& here);

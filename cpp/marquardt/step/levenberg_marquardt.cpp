@@ -29,7 +29,8 @@ class LevenbergMarquardt : public Step {
   const Trial& propose(const Point& here) override;
   void learn(const Point& here, const Value& there) override { curvature_.learn(here, there); }
   void judge(double ratio, const Trial& trial) override;
-  bool exhausted() const override { return lambda_ > options_.max_lambda || stuck_; }
+  bool exhausted() const override { return limit() != Status::running || stuck_; }
+  Status limit() const override { return lambda_ > options_.max_lambda ? Status::damping_limit : Status::running; }
   double optimality() const override { return optimality_; }
   double control() const override { return lambda_; }
   Index rank() const override { return subproblem_->rank(); }
@@ -45,6 +46,7 @@ class LevenbergMarquardt : public Step {
   std::unique_ptr<Subproblem> subproblem_;
   Model model_;
   BoxQp box_qp_;
+  Eigen::VectorXi active_;  // of the last box QP; empty before the first
   Curvature curvature_;
   Matrix damped_;
   Vector d_, C_, p_hat_, bent_, x_hat_, lower_, upper_;
@@ -59,6 +61,7 @@ void LevenbergMarquardt::start(const Point& here) {
   growth_ = 2;
   stuck_ = false;
   curvature_.forget();
+  active_.resize(0);
   adopt(here);
 }
 
@@ -109,7 +112,7 @@ void LevenbergMarquardt::bend(const Point& here) {
   trial_.predicted = predicted;
 }
 
-// The box QP, warm-started from the free step clipped to the box.
+// The box QP, warm-started from the active set of the last one, at first from the free step clipped to the box.
 void LevenbergMarquardt::boxed_step(const Point& here) {
   const Index n = box_.size();
   model_.matrix(damped_);
@@ -120,16 +123,21 @@ void LevenbergMarquardt::boxed_step(const Point& here) {
     lower_[j] = box_.fixed(j) ? 0 : (box_.lower[j] - here.x[j]) / d_[j];
     upper_[j] = box_.fixed(j) ? 0 : (box_.upper[j] - here.x[j]) / d_[j];
   }
-  p_hat_ = p_hat_.cwiseMax(lower_).cwiseMin(upper_);
-  box_qp_.solve(damped_, model_.gradient(), lower_, upper_, p_hat_);
+  if (active_.size() == n) {
+    box_qp_.solve(damped_, model_.gradient(), lower_, upper_, active_, p_hat_);
+  } else {
+    p_hat_ = p_hat_.cwiseMax(lower_).cwiseMin(upper_);
+    box_qp_.solve(damped_, model_.gradient(), lower_, upper_, p_hat_);
+  }
+  active_ = box_qp_.active();
 }
 
 void LevenbergMarquardt::finish_trial(const Point& here, bool boxed) {
   trial_.p = d_.cwiseProduct(p_hat_);
   trial_.x = here.x + trial_.p;
   for (Index j = 0; boxed && j < box_.size(); ++j) {  // on a wall means on it to the last bit
-    if (box_qp_.active()[j] < 0) trial_.x[j] = box_.lower[j];
-    if (box_qp_.active()[j] > 0) trial_.x[j] = box_.upper[j];
+    if (active_[j] < 0) trial_.x[j] = box_.lower[j];
+    if (active_[j] > 0) trial_.x[j] = box_.upper[j];
   }
   box_.project(trial_.x);
   trial_.size = p_hat_.stableNorm();

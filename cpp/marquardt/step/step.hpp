@@ -1,10 +1,11 @@
-// From a Point to a Trial: which alpha, and what about the bounds? Eight verbs, two methods.
+// From a Point to a Trial: which alpha, and what about the bounds? Ten verbs, two methods.
 #pragma once
 
 #include <memory>
 
 #include "marquardt/base/box.hpp"
 #include "marquardt/base/options.hpp"
+#include "marquardt/base/status.hpp"
 #include "marquardt/linalg/subproblem.hpp"
 #include "marquardt/problem/problem.hpp"
 
@@ -22,16 +23,18 @@ struct Trial {
 class Step {
  public:
   virtual ~Step() = default;
-  virtual void admit(Vector& x) const = 0;    // into the box, or strictly inside it
-  virtual void start(const Point& here) = 0;  // scaling, lambda or Delta afresh; includes adopt
-  virtual void adopt(const Point& here) = 0;  // scale, factor, measure optimality
+  virtual void admit(Vector& x) const = 0;                 // into the box, or strictly inside it
+  virtual void admit_start(Vector& x) const { admit(x); }  // the same for x0
+  virtual void start(const Point& here) = 0;               // scaling, lambda or Delta afresh; includes adopt
+  virtual void adopt(const Point& here) = 0;               // scale, factor, measure optimality
   virtual const Trial& propose(const Point& here) = 0;
   virtual void learn(const Point& /*here*/, const Value& /*there*/) {}  // r at a finite trial, before it is judged
   virtual void judge(double ratio, const Trial& trial) = 0;             // lambda or Delta grows or shrinks
-  virtual bool exhausted() const = 0;                                   // lambda too large, Delta too small
-  virtual double optimality() const = 0;                                // what this method drives to zero
-  virtual double control() const = 0;                                   // lambda or Delta, for the history
-  virtual Index rank() const = 0;                                       // of the factored, scaled Jacobian
+  virtual bool exhausted() const = 0;                                   // no shorter step can be tried
+  virtual Status limit() const = 0;       // the caller's limit of lambda or Delta, if it is passed; else running
+  virtual double optimality() const = 0;  // what this method drives to zero
+  virtual double control() const = 0;     // lambda or Delta, for the history
+  virtual Index rank() const = 0;         // of the factored, scaled Jacobian
 };
 
 // Column scaling D: the running maximum of the column norms (More 1978), or constants from the caller.

@@ -30,17 +30,20 @@ class TrustRegion : public Step {
         scaling_(std::move(D)),
         subproblem_(make_subproblem(kind)) {}
 
-  void admit(Vector& x) const override;
+  void admit(Vector& x) const override { move_inside(x, 0); }
+  void admit_start(Vector& x) const override { move_inside(x, start_margin); }
   void start(const Point& here) override;
   void adopt(const Point& here) override;
   const Trial& propose(const Point& here) override;
   void judge(double ratio, const Trial& trial) override;
-  bool exhausted() const override { return Delta_ < options_.min_trust_radius || stuck_; }
+  bool exhausted() const override { return stuck_; }
+  Status limit() const override { return Delta_ < options_.min_trust_radius ? Status::radius_limit : Status::running; }
   double optimality() const override { return optimality_; }
   double control() const override { return Delta_; }
   Index rank() const override { return subproblem_->rank(); }
 
  private:
+  void move_inside(Vector& x, double margin) const;
   double first_radius(const Point& here) const;
 
   Options options_;
@@ -56,10 +59,10 @@ class TrustRegion : public Step {
   bool stuck_ = false;
 };
 
-void TrustRegion::admit(Vector& x) const {
+void TrustRegion::move_inside(Vector& x, double margin) const {
   if (!bounded_) return;
   box_.project(x);
-  box_.move_inside(x, start_margin);
+  box_.move_inside(x, margin);
 }
 
 void TrustRegion::start(const Point& here) {
@@ -100,10 +103,11 @@ double TrustRegion::first_radius(const Point& here) const {
   // ||x|| in the model's variables
   const Vector x_hat = (d_.array() > 0).select(here.x.array() / d_.array(), 0.0);
   const double length = x_hat.stableNorm();
-  const Vector& g_hat = model_.gradient();
-  const double a = 2 * model_.along(Vector::Zero(g_hat.size()), g_hat).a;
-  const double norm = g_hat.stableNorm();
-  const double cauchy = a > 0 ? norm * (norm * norm / a) : 0;
+  // ||g||^3 / g'Bg with g brought to length 1, so that nothing overflows
+  const double norm = model_.gradient().stableNorm();
+  const Vector u = norm > 0 ? Vector(model_.gradient() / norm) : model_.gradient();
+  const double curvature = 2 * model_.along(Vector::Zero(u.size()), u).a;
+  const double cauchy = curvature > 0 ? norm / curvature : 0;
   if (rule == "scipy") return std::max(length, least_cauchy_share * cauchy);
   return rule == "conngould" ? cauchy : std::sqrt(length) * std::sqrt(cauchy);
 }
@@ -121,10 +125,7 @@ const Trial& TrustRegion::propose(const Point& here) {
   }
   trial_.p = d_.cwiseProduct(p_hat_);
   trial_.x = here.x + trial_.p;
-  if (bounded_) {
-    box_.project(trial_.x);
-    box_.move_inside(trial_.x, 0);
-  }
+  admit(trial_.x);
   trial_.size = p_hat_.stableNorm();
   trial_.reference = length_of_x_;
   trial_.cut = secular_step.at_edge;
@@ -136,7 +137,8 @@ void TrustRegion::judge(double ratio, const Trial& trial) {
   const double before = Delta_;
   stuck_ = !trial.usable;
   if (!(ratio >= options_.tr_decrease_threshold)) {
-    Delta_ = options_.tr_decrease_ratio * std::min(trial.size, Delta_);
+    const bool shorter = trial.size > 0 && trial.size < Delta_;
+    Delta_ = options_.tr_decrease_ratio * (shorter ? trial.size : Delta_);
   } else if (ratio > options_.tr_increase_threshold) {
     Delta_ = std::max(options_.tr_increase_ratio * trial.size, Delta_);
   }
