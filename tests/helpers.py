@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from marquardt import Result, lm_solve, lsqtr
+from marquardt import Result, Status, lm_solve, lsqtr
 
 Array = NDArray[Any]
 
@@ -36,6 +36,18 @@ def solve(
         return lm_solve(fun, x0, jac=jac, max_nfev=max_nfev, **settings)
     options = {"tr_method": face.removeprefix("tr-"), "max_nfev": max_nfev} | settings.pop("options", {})
     return lsqtr(fun, x0, jac, verbose=0, maxiter=max_nfev, options=options, **settings)
+
+
+def ending(result: Result) -> Status:
+    """How a solve ended, in the terms of all faces; lm_solve has names of its own."""
+    status: Status = getattr(result.status, "general", result.status)
+    return status
+
+
+def passes(result: Result) -> Array:
+    """One record for each trial: the history of all faces but lm_solve, whose history has one for each iterate."""
+    records: Array = result.get("passes", result.history)
+    return records
 
 
 class Recorder:

@@ -1,4 +1,5 @@
 // One function: a nonlinear solve from Python's point of view. Returns plain data; the Python layer dresses it.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -59,28 +60,50 @@ py::array history_array(const History& history) {
   return records;
 }
 
-py::dict report(const Minimiser& minimiser, const Problem& problem, Status status) {
+// The iterates as the rows of one array: an array each would cost more than the steps between them.
+py::array iterates_array(const History& history, Index n) {
+  py::array_t<double> rows({static_cast<Index>(history.iterates.size()), n});
+  double* row = rows.mutable_data();
+  for (const Vector& x : history.iterates) row = std::copy_n(x.data(), n, row);
+  return rows;
+}
+
+// What belongs to a linearised point; where there is none, NaN in the same shapes. v: distances to the bounds that -g
+// points at.
+void report_linearisation(const Minimiser& minimiser, const Box& box, py::dict& d) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  const Point& here = minimiser.best();
+  const bool known = minimiser.linearised();
+  const Index n = here.x.size();
+  const Vector g = known ? here.g() : Vector(Vector::Constant(n, nan));
+  Vector v, dv;
+  coleman_li::scaling(here.x, g, box, v, dv);
+  d["jacobian"] = known ? array_of(here.J) : array_of(Matrix(Matrix::Constant(here.r.size(), n, nan)));
+  d["grad"] = array_of(g);
+  d["v"] = array_of(v);
+  d["optimality"] = known ? minimiser.step().optimality() : nan;
+  d["active_mask"] = array_of(known ? minimiser.active() : Eigen::VectorXi(Eigen::VectorXi::Zero(n)));
+  d["rank"] = known ? minimiser.step().rank() : 0;
+  d["control"] = known ? minimiser.step().control() : nan;
+}
+
+py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& box, Status status) {
   const Point& here = minimiser.best();
   const Counts counts = problem.counts();
   py::dict d;
+  d["x"] = array_of(here.x);
+  d["success"] = succeeded(status);
   d["status"] = static_cast<int>(status);
-  d["x"] = here.x;
-  d["residuals"] = here.r;
+  d["message"] = entry(status).sentence;
   d["cost"] = here.cost;
-  if (minimiser.linearised()) {
-    d["jacobian"] = here.J;
-    d["grad"] = here.g();
-    d["optimality"] = minimiser.step().optimality();
-    d["control"] = minimiser.step().control();
-    d["rank"] = minimiser.step().rank();
-    d["active_mask"] = minimiser.active();
-  }
+  d["residuals"] = array_of(here.r);
+  report_linearisation(minimiser, box, d);
   d["nfev"] = counts.nfev;
   d["njev"] = counts.njev;
   d["nfev_differences"] = counts.differences;
   d["nit"] = minimiser.iterations();
   d["history"] = history_array(minimiser.history());
-  d["iterates"] = minimiser.history().iterates;
+  d["iterates"] = iterates_array(minimiser.history(), here.x.size());
   return d;
 }
 
@@ -96,11 +119,11 @@ py::tuple solve(const Request& request) {
   const auto interrupted = [&](py::error_already_set& error) {
     const py::object exception = error.value();
     if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
-    return py::make_tuple(report(minimiser, problem, Status::interrupted), exception);
+    return py::make_tuple(report(minimiser, problem, request.box, Status::interrupted), exception);
   };
   try {
     const Status status = minimiser.run(request.x0);
-    return py::make_tuple(report(minimiser, problem, status), py::none());
+    return py::make_tuple(report(minimiser, problem, request.box, status), py::none());
   } catch (py::error_already_set& error) {
     return interrupted(error);
   } catch (py::builtin_exception& error) {  // what the callbacks' own checks raise
@@ -130,25 +153,17 @@ void bind_minimise(py::module_& m) {
       .def_readonly("accepted", &Record::accepted);
   m.def(
       "minimise",
-      [](py::object fun, py::object jac, py::tuple args, bool vectorized, bool ravel, const Vector& x0,
-         const Vector& lower, const Vector& upper, const std::string& method, const std::string& subproblem,
-         const Vector& scale, const py::dict& options, py::object observe) {
-        return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, x0, Box{lower, upper}, method,
-                      subproblem, scale, read_options(options), std::move(observe)});
+      [](py::object fun, py::object jac, const FloatArray& x0, const FloatArray& lower, const FloatArray& upper,
+         const std::string& method, const std::string& subproblem, const py::dict& options, py::tuple args,
+         const FloatArray& scale, bool vectorized, bool ravel, py::object observe) {
+        return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, vector_of(x0),
+                      Box{vector_of(lower), vector_of(upper)}, method, subproblem, vector_of(scale),
+                      read_options(options), std::move(observe)});
       },
-      py::arg("fun"), py::arg("jac"), py::arg("args"), py::arg("vectorized"), py::arg("ravel"), py::arg("x0"),
-      py::arg("lower"), py::arg("upper"), py::arg("method"), py::arg("subproblem"), py::arg("scale"),
-      py::arg("options"), py::arg("observe"),
+      py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"), py::arg("method"),
+      py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"), py::arg("vectorized"),
+      py::arg("ravel"), py::arg("observe"), py::pos_only(),
       "Minimises 1/2 ||fun(x)||^2 in a box. Returns (report, exception or None). Arguments are taken as checked.");
-  m.def(
-      "coleman_li_scaling",
-      [](const Vector& x, const Vector& g, const Vector& lower, const Vector& upper) {
-        Vector v, dv;
-        coleman_li::scaling(x, g, Box{lower, upper}, v, dv);
-        return v;
-      },
-      py::arg("x"), py::arg("g"), py::arg("lower"), py::arg("upper"),
-      "Distance to the wall that the descent direction points at, 1 where there is none.");
 }
 
 }  // namespace marquardt::bind

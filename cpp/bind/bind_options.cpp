@@ -1,7 +1,9 @@
 // Options from and to Python, all through the one list of fields.
 #include "bind/bind_options.hpp"
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace marquardt::bind {
 namespace {
@@ -30,21 +32,18 @@ void set(Options& options, const Field& field, const py::handle& value) {
       field.place);
 }
 
+const Field& field_of(std::string_view name) {
+  const auto& all = fields();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Field& field) { return name == field.name; });
+  if (found == all.end()) throw py::value_error("unknown option '" + std::string(name) + "'");
+  return *found;
+}
+
 }  // namespace
 
 Options read_options(const py::dict& given) {
   Options options;
-  for (const auto& [key, value] : given) {
-    const auto name = key.cast<std::string>();
-    bool known = false;
-    for (const Field& field : fields()) {
-      if (name == field.name) {
-        set(options, field, value);
-        known = true;
-      }
-    }
-    if (!known) throw py::value_error("unknown option '" + name + "'");
-  }
+  for (const auto& [key, value] : given) set(options, field_of(key.cast<std::string_view>()), value);
   options.check();
   return options;
 }

@@ -27,9 +27,16 @@ py::array numbers_of_objects(const py::array& a, const char* who) {
   return py::array(a.attr("astype")("float64"));
 }
 
+// What NumPy makes of an object; null if nothing. Most functions return a plain ndarray: no need to ask NumPy then.
+py::array any_array(const py::object& returned) {
+  if (Py_TYPE(returned.ptr()) == py::detail::npy_api::get().PyArray_Type_)
+    return py::reinterpret_borrow<py::array>(returned);
+  return py::array::ensure(returned);
+}
+
 // Any real array, any layout; lists, scalars and arrays of other libraries included.
 py::array real_array(const py::object& returned, const char* who) {
-  py::array a = py::array::ensure(returned);
+  py::array a = any_array(returned);
   if (!a) {
     PyErr_Clear();
     refuse(who, returned);
@@ -38,6 +45,12 @@ py::array real_array(const py::object& returned, const char* who) {
   if (kind == 'f' || kind == 'i' || kind == 'u' || kind == 'b') return a;
   if (kind == 'O') return numbers_of_objects(a, who);
   throw py::type_error(std::string(who) + " must return real numbers, got dtype " + std::string(py::str(a.dtype())));
+}
+
+// The unit of rounding of a real array's numbers: of single or half precision where they come in that.
+double rounding_of(const py::array& a) {
+  if (a.dtype().kind() != 'f' || a.itemsize() >= py::ssize_t{sizeof(double)}) return epsilon;
+  return a.itemsize() == py::ssize_t{sizeof(float)} ? 0x1p-23 : 0x1p-10;
 }
 
 // float64 in native order whose strides are whole elements; anything else is converted.
@@ -127,6 +140,7 @@ void PyFunction::read_residuals(const py::object& returned, Vector& r) {
     throw py::value_error("fun must return " + std::to_string(m_) + " residuals as at first, got shape " + shape_of(a));
   }
   m_ = m;
+  precision_ = std::max(precision_, rounding_of(a));
   r.resize(m);
   a = as_double(std::move(a));
   copy_real(a, m, 1, a.ndim() == 0 ? 0 : a.strides(0), 0, r);
@@ -206,6 +220,7 @@ void PyResidual::jacobian(const Vector& x, const Vector& r, Matrix& J) {
   }
   py::array a = real_array(together_ ? J_ : jac_(x), "jac");
   const Index m = r.size(), n = x.size();
+  derivative_error_ = std::max(derivative_error_, rounding_of(a));
   a = as_double(std::move(a));
   J.resize(m, n);
   if (a.ndim() == 2 && a.shape(0) == m && a.shape(1) == n) {

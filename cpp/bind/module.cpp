@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   marquardt::bind::bind_derivatives(m);
   marquardt::bind::bind_minimise(m);
   marquardt::bind::bind_linear(m);
+  marquardt::bind::bind_box_qp(m);
 }

@@ -48,19 +48,20 @@ def difference_jacobian(
 def minimise(
     fun: Callable[..., Any],
     jac: Any,
-    args: tuple[Any, ...],
-    vectorized: bool,
-    ravel: bool,
     x0: NDArray[float64],
     lower: NDArray[float64],
     upper: NDArray[float64],
     method: str,
     subproblem: str,
-    scale: NDArray[float64],
     options: dict[str, Any],
+    args: tuple[Any, ...],
+    scale: NDArray[float64],
+    vectorized: bool,
+    ravel: bool,
     observe: Callable[[NDArray[float64], Record, Record | None], object] | None,
+    /,
 ) -> tuple[dict[str, Any], BaseException | None]: ...
-def coleman_li_scaling(
-    x: NDArray[float64], g: NDArray[float64], lower: NDArray[float64], upper: NDArray[float64]
-) -> NDArray[float64]: ...
 def solve_linear(A: NDArray[float64], b: NDArray[float64], rcond: float, method: str) -> dict[str, Any]: ...
+def box_qp(
+    H: object, g: object, lower: object, upper: object, x0: object, check_convex: bool, fit: dict[str, Any]
+) -> int | str: ...

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core, _result
 from ._arguments import Vector
 
+NO_SCALE: Vector = np.empty(0)
 
-@dataclass(frozen=True)
-class Request:
-    """A nonlinear problem with all arguments checked."""
+Observe = Callable[[Vector, _core.Record, "_core.Record | None"], object]
+
+
+class Request(NamedTuple):
+    """A nonlinear problem with all arguments checked: those of the core, in its order, and what is to be noted."""
 
     fun: Callable[..., Any]
     jac: Any  # callable, True, or the name of a difference scheme
@@ -23,13 +25,13 @@ class Request:
     upper: Vector
     method: str
     subproblem: str
+    options: dict[str, Any]
     args: tuple[Any, ...] = ()
-    scale: Vector = field(default_factory=lambda: np.empty(0))  # D; empty: running maximum of column norms
+    scale: Vector = NO_SCALE  # D; empty: running maximum of column norms
     vectorized: bool = False
     ravel: bool = False  # residuals of any shape are flattened
-    options: dict[str, Any] = field(default_factory=dict)
-    observe: Callable[[Vector, _core.Record, _core.Record | None], object] | None = None
-    notes: list[str] = field(default_factory=list)
+    observe: Observe | None = None
+    notes: Sequence[str] = ()
 
 
 def minimise(request: Request, finish: Callable[[_result.Result, dict[str, Any]], _result.Result]) -> _result.Result:
@@ -38,21 +40,7 @@ def minimise(request: Request, finish: Callable[[_result.Result, dict[str, Any]]
     `finish` adds the face's own fields to the result, from the core's plain report. An exception of the user's
     functions (Ctrl-C included) is raised again with the best point so far as its `partial_result`.
     """
-    report, exception = _core.minimise(
-        fun=request.fun,
-        jac=request.jac,
-        args=request.args,
-        vectorized=request.vectorized,
-        ravel=request.ravel,
-        x0=request.x0,
-        lower=request.lower,
-        upper=request.upper,
-        method=request.method,
-        subproblem=request.subproblem,
-        scale=request.scale,
-        options=request.options,
-        observe=request.observe,
-    )
+    report, exception = _core.minimise(*request[:-1])
     result = finish(_result.dress(report, request.notes), report)
     if exception is None:
         return result
@@ -60,12 +48,17 @@ def minimise(request: Request, finish: Callable[[_result.Result, dict[str, Any]]
     raise exception
 
 
+def moved(now: _core.Record, last: _core.Record | None) -> bool:
+    """Whether an iteration lies between two passes: an accepted trial, or a move made outside the method's steps."""
+    return last is not None and now.iteration > last.iteration
+
+
 def watch(
     callback: Callable[..., Any] | None,
     args: tuple[Any, ...],
     show: Callable[[_core.Record, _core.Record | None], None] | None,
-) -> Callable[[Vector, _core.Record, _core.Record | None], object] | None:
-    """An observer of passes: `show` sees each, `callback(x, *args)` each accepted step.
+) -> Observe | None:
+    """An observer of passes: `show` sees each, `callback(x, *args)` each that starts where x has moved.
 
     A true value from the callback, or StopIteration, stops the solve.
     """
@@ -75,7 +68,7 @@ def watch(
     def observe(x: Vector, now: _core.Record, last: _core.Record | None) -> object:
         if show is not None:
             show(now, last)
-        if callback is None or last is None or not last.accepted:
+        if callback is None or not moved(now, last):
             return False
         try:
             return callback(x, *args)

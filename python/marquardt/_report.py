@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 _NAMES = ("Iteration", "Total nfev", "Cost", "Cost reduction", "Step norm", "Optimality")
+_LONGEST_X = 80  # of `one_line`: six numbers fit
+_LOG_WIDTHS = (10, 12, 15, 15, 12, 12)  # room for the headings and for a hundred thousand iterations
 
 
 def one_line(result: Mapping[str, Any]) -> str:
     """`Result(GRADIENT, cost=1.2e-13, x=[1. 1.], nfev=20)`."""
     with np.printoptions(precision=6, threshold=6):
-        x = str(result.get("x")).replace("\n", "")
+        x = " ".join(str(result.get("x")).split())
+    if len(x) > _LONGEST_X:
+        x = x[: _LONGEST_X - 3] + "..."
     status = result.get("status")
     name = getattr(status, "name", status)
     return f"Result({name}, cost={result.get('cost'):.6g}, x={x}, nfev={result.get('nfev')})"
@@ -44,10 +48,29 @@ def progress_header() -> str:
 
 def progress_row(now: Any, last: Any | None) -> str:
     """A row of that table: where the iteration stands, and the step that led there."""
-    reduction = f"{last.actual:.3e}" if last is not None and last.accepted else ""
-    step = f"{last.step_norm:.3e}" if last is not None and last.accepted else ""
-    cells = (str(now.iteration), str(now.nfev), f"{now.cost:.3e}", reduction, step, f"{now.optimality:.3e}")
+    cells = (str(now.iteration), str(now.nfev), f"{now.cost:.3e}", *_step(last, 3), f"{now.optimality:.3e}")
     return "".join(f"{cell:^15}" for cell in cells)
+
+
+def log_header() -> str:
+    """The head of the table that `log_level` logs."""
+    return _log_line(_NAMES)
+
+
+def log_row(now: Any, last: Any | None) -> str:
+    """A row of that table: where the iteration stands, and the step that led there."""
+    return _log_line((now.iteration, now.nfev, f"{now.cost:.4e}", *_step(last, 2), f"{now.optimality:.2e}"))
+
+
+def _log_line(cells: Iterable[Any]) -> str:
+    return " ".join(f"{cell:^{width}}" for cell, width in zip(cells, _LOG_WIDTHS, strict=True))
+
+
+def _step(last: Any | None, digits: int) -> tuple[str, str]:
+    """Fall of the cost and length of a step; blank where none led here, as at the start."""
+    if last is None or not last.accepted:
+        return "", ""
+    return f"{last.actual:.{digits}e}", f"{last.step_norm:.{digits}e}"
 
 
 def closing(result: Mapping[str, Any], travelled: float) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
-
-import numpy as np
 
 from . import _core, _report
 
@@ -96,37 +95,15 @@ class Result(Fields):
         return _report.one_line(self)
 
 
-def dress(report: dict[str, Any], notes: list[str]) -> Result:
-    """The core's plain report as a Result; what a solve that never started lacks is filled with NaN."""
-    status = Status(report["status"])
-    fields = report if "jacobian" in report else {**_never_linearised(report), **report}
-    return Result(
-        x=fields["x"],
-        success=succeeded(status),
-        status=status,
-        message=sentence(status),
-        cost=fields["cost"],
-        residuals=fields["residuals"],
-        jacobian=fields["jacobian"],
-        grad=fields["grad"],
-        optimality=fields["optimality"],
-        active_mask=fields["active_mask"],
-        nfev=fields["nfev"],
-        njev=fields["njev"],
-        nfev_differences=fields["nfev_differences"],
-        nit=fields["nit"],
-        rank=fields["rank"],
-        history=fields["history"],
-        notes=list(notes),
-    )
+_OF_THE_FACES = ("control", "iterates", "v")  # what the core reports for the faces to name
+_STATUS = {int(status): status for status in Status}  # a lookup costs a tenth of the call Status(number)
 
 
-def _never_linearised(report: dict[str, Any]) -> dict[str, Any]:
-    n, m = report["x"].size, report["residuals"].size
-    return {
-        "jacobian": np.full((m, n), np.nan),
-        "grad": np.full(n, np.nan),
-        "optimality": np.nan,
-        "rank": 0,
-        "active_mask": np.zeros(n, dtype=np.int32),
-    }
+def dress(report: dict[str, Any], notes: Sequence[str]) -> Result:
+    """The core's plain report as a Result; the report stays as it is."""
+    result = Result(report)
+    for name in _OF_THE_FACES:
+        del result[name]
+    result["status"] = _STATUS[report["status"]]
+    result["notes"] = list(notes)
+    return result

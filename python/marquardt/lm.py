@@ -2,13 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from functools import partial
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from . import _arguments, _result
-from ._minimise import Request, minimise, watch
+from . import _arguments, _result, _trees
+from ._arguments import Vector
+from ._minimise import NO_SCALE, Request, minimise, moved, watch
+
+
+class LMStatus(IntEnum):
+    """How `lm_solve` ended. 1 to 4, 6 and 7 are first-order points, successes; nothing else is.
+
+    The general `Status` under the names and numbers of this face. At a first-order point where the test of gtol
+    holds as well, the ending is GTOL_REACHED: STATIONARY and ZERO_RESIDUAL are for gtol switched off, or out of reach
+    of double precision in the units of the residuals.
+
+    Attributes
+    ----------
+    message : str
+        What happened and, where it is no success, what to do.
+    success : bool
+        Whether the first-order conditions hold.
+    general : Status
+        The same ending as other faces name it.
+    """
+
+    FTOL_REACHED = 1
+    XTOL_REACHED = 2
+    BOTH_TOL_REACHED = 3
+    GTOL_REACHED = 4
+    MAX_FEVAL = 5
+    STATIONARY = 6
+    ZERO_RESIDUAL = 7
+    # the other failures have the numbers of Status
+    MAX_ITERATIONS = -2
+    STALLED = -3
+    PRECISION_LIMIT = -4
+    NOT_FINITE_START = -5
+    NOT_FINITE_JACOBIAN = -6
+    STOPPED = -7
+    TIME_LIMIT = -8
+    DISTANCE_LIMIT = -9
+    INTERRUPTED = -10
+    FLAT = -11
+    DAMPING_LIMIT = -12
+    RADIUS_LIMIT = -13
+
+    @property
+    def message(self) -> str:
+        """What happened and, where it is no success, what to do."""
+        return _result.sentence(self.general)
+
+    @property
+    def success(self) -> bool:
+        """Whether the first-order conditions hold."""
+        return _result.succeeded(self.general)
+
+    @property
+    def general(self) -> _result.Status:
+        """The same ending as other faces name it."""
+        return _GENERAL[self]
+
+
+_RENAMED = {
+    "COST": LMStatus.FTOL_REACHED,
+    "STEP": LMStatus.XTOL_REACHED,
+    "COST_AND_STEP": LMStatus.BOTH_TOL_REACHED,
+    "GRADIENT": LMStatus.GTOL_REACHED,
+    "MAX_EVALUATIONS": LMStatus.MAX_FEVAL,
+}
+_SPECIAL = {status: _RENAMED.get(status.name) or LMStatus[status.name] for status in _result.Status}
+_GENERAL = {special: general for general, special in _SPECIAL.items()}
+_BY_NO_TOLERANCE = (LMStatus.STATIONARY, LMStatus.ZERO_RESIDUAL)
+
+
+class History(Sequence[dict[str, Any]]):
+    """What the iterates were, and the steps that left them: a sequence of dicts, each made when it is asked for.
+
+    Record k has of iterate k
+
+    - ``iter`` (k), ``cost``, ``grad_norm`` (largest component of the gradient), ``lambda`` (damping of the first trial
+      from there) and ``x`` (flat);
+    - with bounds also ``grad_proj_norm`` (the optimality that gtol tests) and ``n_active_lower``, ``n_active_upper``,
+      ``total_active`` (parameters on their bounds; fixed ones count as lower);
+    - of the step that left it ``step_norm`` (in the scaling D), ``actred`` and ``prered`` (actual and predicted fall
+      of the cost, relative to it), ``ratio`` of the two, and ``lambda_next``. The last record has none of these; a move
+      that was found by a search instead of the damped model has NaN for what was predicted.
+    """
+
+    def __init__(self, passes: NDArray[Any], iterates: Sequence[Vector], bounds: tuple[Vector, Vector] | None) -> None:
+        self._passes = passes
+        self._iterates = iterates
+        self._bounds = bounds
+
+    def __len__(self) -> int:
+        return int(self._passes["iteration"][-1]) + 1 if len(self._passes) else 0
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        chosen = range(len(self))[index]
+        return self._record(chosen) if isinstance(chosen, int) else [self._record(k) for k in chosen]
+
+    def __repr__(self) -> str:
+        return f"<history of {len(self)} iterates>"
+
+    def _record(self, k: int) -> dict[str, Any]:
+        first, beyond = np.searchsorted(self._passes["iteration"], [k, k + 1])
+        state, step = self._pass(first), self._pass(beyond - 1)
+        cost, x = state["cost"], self._iterates[k]
+        record = {"iter": k, "cost": cost, "grad_norm": state["grad_norm"], "lambda": state["control"], "x": x}
+        if self._bounds is not None:
+            record |= {"grad_proj_norm": state["optimality"], **_active(x, *self._bounds)}
+        if step["accepted"]:
+            record |= {
+                "step_norm": step["step_norm"],
+                "actred": step["actual"] / cost,
+                "prered": step["predicted"] / cost,
+                "ratio": step["ratio"],
+                "lambda_next": self._pass(beyond)["control"],
+            }
+        return record
+
+    def _pass(self, index: int) -> dict[str, Any]:
+        return dict(zip(self._passes.dtype.names or (), self._passes[index].tolist(), strict=True))
+
+
+def _active(x: Vector, lower: Vector, upper: Vector) -> dict[str, int]:
+    at_lower = x <= lower
+    below, above = int(at_lower.sum()), int(((x >= upper) & ~at_lower).sum())
+    return {"n_active_lower": below, "n_active_upper": above, "total_active": below + above}
 
 
 def lm_solve(
@@ -24,59 +154,78 @@ def lm_solve(
     lambda0: float = 1e-3,
     log_level: int | str | None = None,
     *,
-    jac: Any = "2-point",
+    jac: Any = None,
     callback: Callable[..., Any] | None = None,
     vectorized: bool = False,
     outside: str = "move",
     max_time: float | None = None,
+    namespace: str = "",
 ) -> _result.Result:
     """Minimise ``0.5 * ||func(x)||**2`` subject to ``lower <= x <= upper`` by Levenberg-Marquardt.
 
     Parameters
     ----------
     func : callable
-        ``func(x, *args) -> residuals``: an array of any shape (it is flattened) or a scalar; with ``jac=True``
-        ``(residuals, Jacobian)``.
-    x0 : array_like, shape (n,)
-        Start. Integers and booleans are promoted to float64.
+        ``func(x, *args) -> residuals``: an array of any shape (it is flattened), a scalar, or a tree of these; with
+        ``jac=True`` ``(residuals, Jacobian)``. `x` is as `x0`.
+    x0 : array_like or tree
+        Start. A scalar or a flat sequence of n numbers gives vectors of shape (n,), an array of more dimensions
+        comes back in its shape. Lists of lists, dicts, named tuples, dataclasses and other nodes known to optree
+        (``pip install marquardt[trees]``) come back with their structure; None in them has no parameter. Everything
+        becomes float64: an array in a tree comes back as an array, a number as a numpy.float64, which is a Python
+        float that overflows to infinity instead of raising.
     args : tuple
         Extra arguments of `func`, `jac` and `callback`.
     bounds : (lower, upper), optional
-        Each a scalar, an array of shape (n,) or None for unbounded. ``lower == upper`` fixes a parameter.
+        Each a scalar, an array like `x0` or None for unbounded; for a tree a scalar, None, or a tree like `x0` in
+        which a scalar or None stands for a whole array. ``lower == upper`` fixes a parameter.
     ftol, xtol, gtol : float or None, default 1e-6
         Tolerances on the relative fall of the cost, on the relative size of the step, and on the largest component
         of the projected gradient. None switches a test off. None of them alone makes a success: the point must
         look first-order to a measure without units as well.
     max_nfev : int, default 100
         Largest number of residual evaluations, those of differences not counted.
-    diag : array_like, shape (n,), optional
-        Scaling D of the damping ``lambda * D**2``: a large entry means small steps of that parameter. By default
-        the running maximum of the Jacobian's column norms.
+    diag : array_like or tree, optional
+        A scalar or like `x0`; the scaling D of the damping ``lambda * D**2``: a large entry means small steps of that
+        parameter. By default the running maximum of the Jacobian's column norms.
     lambda0 : float, default 1e-3
         First damping, relative to D**2.
     log_level : int or str, optional
-        Level of the logger ``"marquardt"`` at which each accepted step is logged; None: silent.
-    jac : callable, True, '2-point', '3-point' or 'cs', default '2-point'
-        ``jac(x, *args) -> array of shape (m, n)`` in any layout; True if `func` returns both; or differences.
+        Level of the logger ``"marquardt"`` at which the start, each accepted step and the ending are logged; None
+        or 0: silent.
+    jac : callable, True, '2-point', '3-point' or 'cs', optional
+        ``jac(x, *args) -> array of shape (m, n)`` in any layout; True if `func` returns both; or differences, of
+        which None means '2-point'. Where `x0` is an array of more dimensions also ``(m, *x0.shape)``; where it is a
+        tree also a tree like `x0` with leaves ``(m, *leaf.shape)``, as automatic differentiation returns it (and an
+        ``(m, n)`` array must then be an array, not lists).
     callback : callable, optional
         ``callback(x, *args)`` after each accepted step; a true value or StopIteration stops the solve.
     vectorized : bool, default False
-        `func` also accepts points stacked as rows, (k, n), and returns (k, m): differences then take one call.
+        `func` also accepts points stacked as rows, (k, n), and returns (k, m): differences then take one call. For
+        one-dimensional `x0` only.
     outside : {'move', 'raise'}
         What to do with an `x0` outside the bounds.
     max_time : float, optional
         Seconds after which the best point so far is returned.
+    namespace : str, optional
+        Where optree finds the node types of `x0`, if they are registered under a name.
 
     Returns
     -------
     Result
-        With `fun` (the cost), `jac` (the gradient), `hess` (``J.T @ J``) and ``damping`` besides the fields of
-        every result.
+        The fields of every result, of which `x` is as `x0` and all others are flat; ``status`` is an `LMStatus`; and
+
+        - ``fun``: the cost; ``jac``: the gradient; ``hess``: ``J.T @ J``; ``damping``: the last lambda
+        - ``history``: a dict for each iterate, with the step that left it (a lazy sequence)
+        - ``passes``: a structured array with a record for each trial, rejected ones too: the `history` of other faces
+        - ``names``: where `x0` is a tree, the path of each parameter, such as ``['k'][0]``
 
     Raises
     ------
     ValueError, TypeError
         For arguments that do not fit, before `func` is called; or for what `func` returns.
+    ImportError
+        For a tree, if optree is not installed.
 
     Notes
     -----
@@ -97,47 +246,132 @@ def lm_solve(
     >>> result = lm_solve(rosenbrock, [0.5, 0.5], bounds=([0, 0], [0.8, 2]))
     >>> result.success, result.x.round(6).tolist()
     (True, [0.8, 0.64])
+
+    Parameters in a tree:
+
+    >>> def residuals(p):
+    ...     return {"fit": p["gain"] * p["rate"] - 6, "prior": [p["gain"] - 2, 0.1 * p["offset"]]}
+    >>> start = {"gain": 1, "rate": np.ones(2), "offset": 5}
+    >>> result = lm_solve(residuals, start, bounds=(0, {"gain": None, "rate": 10, "offset": None}))
+    >>> result.x["rate"].round(6).tolist(), result.names
+    ([3.0, 3.0], ["['gain']", "['offset']", "['rate'][0]", "['rate'][1]"])
     """
-    x = _arguments.start(x0)
-    lower, upper = _arguments.box(bounds, x.size)
-    x, notes = _arguments.into_box(x, lower, upper, outside)
+    tree = _trees.read(x0, namespace)
+    if tree is None:
+        x = _arguments.start(x0)
+        lower, upper = _arguments.box(bounds, x.size)
+        x, notes = _arguments.into_box(x, lower, upper, outside)
+    else:
+        if vectorized:
+            raise ValueError("vectorized needs a one-dimensional x0, as points are stacked as rows")
+        x, lower, upper, notes = tree.start(bounds, outside)
     extra = _arguments.extra(args)
-    level = _logging_level(log_level)
+    log = _logger(log_level)
+    gradient_tolerance = _arguments.tolerance("gtol", gtol)
+    flat = _of_vector(_arguments.function("func", func), tree)
     request = Request(
-        fun=_arguments.function("func", func),
-        jac=_arguments.jacobian(jac),
+        fun=_both(flat, tree, namespace) if jac is True else _residuals(flat, namespace),
+        jac=_jacobian(_arguments.jacobian("2-point" if jac is None else jac), tree),
         args=extra,
         x0=x,
         lower=lower,
         upper=upper,
         method="levenberg_marquardt",
         subproblem="cholesky",
-        scale=np.empty(0) if diag is None else _arguments.scale("diag", diag, x.size),
+        scale=_scale(diag, x.size, tree),
         vectorized=bool(vectorized),
         ravel=True,
         options={
             "ftol": _arguments.tolerance("ftol", ftol),
             "xtol": _arguments.tolerance("xtol", xtol),
-            "gtol": _arguments.tolerance("gtol", gtol),
+            "gtol": gradient_tolerance,
             "max_nfev": _arguments.count("max_nfev", max_nfev, 1),
             "lambda0": _arguments.number("lambda0", lambda0),
             "max_time": _arguments.seconds("max_time", max_time),
+            "keep_iterates": True,
         },
-        observe=watch(_arguments.callback("callback", callback), extra, None if level is None else _logged(level)),
+        observe=watch(_of_vector(_arguments.callback("callback", callback), tree), extra, _table(log)),
         notes=notes,
     )
-    return minimise(request, _finish)
+
+    def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
+        _add_fields(result, report, None if bounds is None else (lower, upper))
+        _name_ending(result, gradient_tolerance)
+        if tree is not None:
+            result["x"] = tree.unravel(result["x"])
+            if tree.has_paths:
+                result["names"] = tree.names
+        if log is not None:
+            log(result["message"])
+        return result
+
+    return minimise(request, finish)
 
 
-def _finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
+def _of_vector(function: Any, tree: _trees.Tree | None) -> Any:
+    """A function of the user's x as one of the flat vector; what is no function as it is."""
+    if tree is None or not callable(function):
+        return function
+    unravel = tree.unravel
+    return lambda x, *args: function(unravel(x), *args)
+
+
+def _residuals(func: Callable[..., Any], namespace: str) -> Callable[..., Any]:
+    """`func` with its residuals as an array, the usual case first: what is added to each call is 0.1 µs."""
+
+    def flat(x: Vector, *args: Any) -> Any:
+        r = func(x, *args)
+        return r if type(r) is np.ndarray else _trees.residuals(r, namespace)
+
+    return flat
+
+
+def _both(func: Callable[..., Any], tree: _trees.Tree | None, namespace: str) -> Callable[..., Any]:
+    """Residuals and Jacobian, flat, from a function that returns both."""
+
+    def flat(x: Vector, *args: Any) -> Any:
+        returned = func(x, *args)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            return returned  # the core refuses it
+        r, J = returned
+        return _trees.residuals(r, namespace), J if tree is None else tree.jacobian(J)
+
+    return flat
+
+
+def _jacobian(jac: Any, tree: _trees.Tree | None) -> Any:
+    if tree is None or not callable(jac):
+        return jac
+    flat, read = _of_vector(jac, tree), tree.jacobian
+    return lambda x, *args: read(flat(x, *args))
+
+
+def _scale(diag: Any, n: int, tree: _trees.Tree | None) -> Vector:
+    if diag is None:
+        return NO_SCALE
+    return _arguments.scale("diag", diag, n) if tree is None else tree.scale("diag", diag)
+
+
+def _add_fields(result: _result.Result, report: dict[str, Any], bounds: tuple[Vector, Vector] | None) -> None:
+    result["passes"] = result["history"]
+    result["history"] = History(result["passes"], report["iterates"], bounds)
     result["damping"] = report.get("control", np.nan)
     result["fun"] = result["cost"]
     result["jac"] = result["grad"]
     result["hess"] = result["jacobian"].T @ result["jacobian"]
-    return result
 
 
-def _logging_level(level: int | str | None) -> int | None:
+def _name_ending(result: _result.Result, gtol: float) -> None:
+    """Put the ending into this face's terms."""
+    status = _SPECIAL[result["status"]]
+    if status in _BY_NO_TOLERANCE and result["optimality"] <= gtol > 0:
+        status = LMStatus.GTOL_REACHED
+    result["status"] = status
+    result["message"] = status.message
+
+
+def _logger(level: int | str | None) -> Callable[[str], None] | None:
+    """Where lines go; None if nobody wants them."""
     if level is None:
         return None
     import logging  # only where it is asked for: the import costs a millisecond
@@ -146,20 +380,22 @@ def _logging_level(level: int | str | None) -> int | None:
         number = logging.getLevelName(level.upper())
         if not isinstance(number, int):
             raise ValueError(f"log_level must be None, a logging level or its name, got {level!r}")
-        return number
-    return _arguments.count("log_level", level, 0)
+    else:
+        number = _arguments.count("log_level", level, 0)
+    logger = logging.getLogger("marquardt")
+    return partial(logger.log, number) if number > 0 and logger.isEnabledFor(number) else None
 
 
-def _logged(level: int) -> Callable[[Any, Any], None]:
-    import logging
-
+def _table(log: Callable[[str], None] | None) -> Callable[[Any, Any], None] | None:
+    """An observer of passes that logs a row for the start and for each accepted step."""
+    if log is None:
+        return None
     from . import _report
 
-    logger = logging.getLogger("marquardt")
-    logger.log(level, _report.progress_header())
-
     def show(now: Any, last: Any) -> None:
-        if last is None or last.accepted:
-            logger.log(level, _report.progress_row(now, last))
+        if last is None:
+            log(_report.log_header())
+        if last is None or moved(now, last):
+            log(_report.log_row(now, last))
 
     return show

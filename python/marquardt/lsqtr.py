@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _arguments, _core, _report, _result
-from ._minimise import Request, minimise, watch
+from . import _arguments, _report, _result
+from ._minimise import NO_SCALE, Request, minimise, moved, watch
 
 _TR_METHODS = {"svd": "svd", "cho": "cholesky", "qr": "qr"}
 _RADIUS_RULES = ("scipy", "conngould", "mix")
@@ -164,7 +164,7 @@ def lsqtr(
     )
 
     def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
-        _add_fields(result, report, lower, upper)
+        _add_fields(result, report)
         if level >= 1:
             print(_report.closing(result, float(np.linalg.norm(result["x"] - x))))
         return result
@@ -172,20 +172,20 @@ def lsqtr(
     return minimise(request, finish)
 
 
-def _add_fields(result: _result.Result, report: dict[str, Any], lower: Any, upper: Any) -> None:
+def _add_fields(result: _result.Result, report: dict[str, Any]) -> None:
     result["fun"] = result["residuals"]
     result["jac"] = result["jacobian"]
-    result["v"] = _core.coleman_li_scaling(result["x"], result["grad"], lower, upper)
-    result["allx"] = report["iterates"]
+    result["v"] = report["v"]
+    result["allx"] = list(report["iterates"])
     result["alltr"] = report["history"]["control"].tolist()
-    result["trust_radius"] = report.get("control", np.nan)
+    result["trust_radius"] = report["control"]
 
 
 def _read_scale(x_scale: Any, n: int) -> Any:
     """D = 1 / x_scale; empty for 'jac'."""
     if isinstance(x_scale, str):
         _arguments.choice("x_scale", x_scale, ("jac",))
-        return np.empty(0)
+        return NO_SCALE
     return 1 / _arguments.scale("x_scale", x_scale, n)
 
 
@@ -193,7 +193,7 @@ def _read_options(options: Mapping[str, Any] | None, iterations: int) -> tuple[s
     """The subproblem's kind and the core's options; the mapping is left as it was."""
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping or None, got {options!r}")
-    given = {} if options is None else dict(options)
+    given = dict(options) if options else {}
     for name in given:
         if name not in _OPTION_NAMES:
             near = difflib.get_close_matches(str(name), _OPTION_NAMES, n=1)
@@ -219,7 +219,7 @@ def _printed() -> Callable[[Any, Any], None]:
     def show(now: Any, last: Any) -> None:
         if last is None:
             print(_report.progress_header())
-        if last is None or last.accepted:
+        if last is None or moved(now, last):
             print(_report.progress_row(now, last))
 
     return show

@@ -1,21 +1,32 @@
-// min q(x) = 1/2 x'Hx + g'x in a box, by an active-set Newton method.
+// min q(x) = 1/2 x'Hx + g'x in a box, by active-set Newton methods.
 //
 //   gradient   y = Hx + g;  at the solution y_i = 0 (free), >= 0 (at the lower bound), <= 0 (at the upper bound)
 //   step       H_FF d_F = -y_F over the free set F
-//   search     exact, along the bent path P(x + t d): each variable stops at its wall, q is a quadratic piece by piece
 //
-// First in blocks: F is every variable that the gradient does not hold at its bound, so that many bounds change in one
-// step (two-metric projection; the first-order fall is strict, Bertsekas, proposition 1). Should that not settle, one
-// by one: bounds met are added until a face is minimised, then the first wrong one is released. q falls strictly
-// from face to face, faces are finite in number, and bounds alone are never linearly dependent, so this cannot cycle.
+// Three ways to the right free set, each taking over where the one before it gives up:
+//
+//   sweeps  Gauss-Seidel over the coordinates, each clipped to its bounds: a guess of the active set for O(n^2)
+//   blocks  principal pivoting: the step is taken whole; free variables now outside become held, held ones with a
+//           gradient of the wrong sign become free, all at once (Judice & Pires). Usually one to five systems. It may
+//           cycle, so the number of wrong ones has to fall within a few systems.
+//   faces   projected Newton with an exact search along the bent path P(x + t d): each variable stops at its wall, q is
+//           a quadratic piece by piece. At first F is every variable that the gradient does not hold at its bound (the
+//           first-order fall is strict, Bertsekas, proposition 1). Should that not settle, one by one: bounds met are
+//           added until a face is minimised, then the first wrong one is released. q falls strictly from face to
+//           face, faces are finite in number, and bounds alone are never linearly dependent: this cannot cycle.
+//
+// The Cholesky factor belongs to an order of the variables, free ones first, those likely to change last. A new free
+// set keeps the factor of its leading variables that stayed, so that most changes cost far less than a factorisation.
 //
 // Every tolerance is relative to the size of the terms of y_i, |g_i| + sqrt(H_ii) sum_j sqrt(H_jj)|x_j| >= sum of
 // their absolute values. A change of units in any variable changes nothing.
 //
-// Where H_FF is singular to rounding its eigenvectors decide (rare; Eigen's solver allocates there): a gradient with a
-// part in the null space gives a direction in which q falls linearly to the next wall, or without end;
+// Where H_FF is singular to rounding, blocks take proximal steps (H_FF + shift diag(H_FF)) d_F = -y_F, whose fixed
+// points are those of the Newton step. On faces its eigenvectors decide (rare; Eigen's solver allocates there): a
+// gradient with a part in the null space gives a direction in which q falls linearly to the next wall, or without end;
 // otherwise the Newton step of minimum norm, in units that make the diagonal of H one, is taken.
-// References: Bertsekas (1982); More & Toraldo (1991); Nocedal & Wright, Numerical Optimization, 16.7.
+// References: Judice & Pires (1994); Bertsekas (1982); More & Toraldo (1991); Nocedal & Wright, Numerical
+// Optimization, 16.7; Rockafellar (1976), Monotone operators and the proximal point algorithm.
 #include "marquardt/linalg/box_qp.hpp"
 
 #include <Eigen/Cholesky>
@@ -30,59 +41,78 @@ namespace {
 // One-by-one changes are finite but their number has no useful bound; past this many per variable rounding is at play.
 constexpr int systems_per_variable = 20;
 
-// Stopped by rounding rather than by the tolerance: still a solution when the conditions hold to half the digits.
-constexpr double rounding_level = 1e-8;
+// Stopped by rounding rather than by the tolerance: still a solution when the conditions hold this well.
+constexpr double rounding_level = 1e-12;
+
+// Five sweeps find nearly all of the active set where H is well conditioned; where it is not, five times as many find
+// little more.
+constexpr int sweeps = 5;
+
+// Systems in a row without fewer wrong variables than ever before (Judice & Pires use 10).
+constexpr int block_patience = 10;
+
+// The first shift moves x along a null direction by at most 1e7 times its own scale, and leaves 1e-7 of the residual
+// per step where H is far from singular.
+constexpr double first_shift = 1e-7;
+
+// Terms of Hx this much larger than g: x may be far out along a null direction of H, where rounding of the gradient
+// hides g. No such start is believed, nor kept where H turns out to be singular.
+constexpr double remote_size = 1e6;
+
+// A proximal step along a null direction is as long each time; near a solution it is the shift's noise, at most about
+// 1 / (100 n) of x.
+constexpr double settled_step = 0.05;
+
+// Where the guess holds no more than one variable in eight, factoring all of H costs 1.5 times the free part of it, and
+// tells whether the box matters at all.
+constexpr Index few_held = 8;
 
 }  // namespace
 
 struct BoxQp::Problem {
-  const Matrix& H;
+  const MatrixView& H;
   const VectorView &g, &lower, &upper;
 };
 
-BoxQpReport BoxQp::solve(const Matrix& H, const VectorView& g, const VectorView& lower, const VectorView& upper,
-                         Vector& x) {
+BoxQpReport BoxQp::solve(const MatrixView& H, const VectorView& g, const VectorView& lower, const VectorView& upper,
+                         const Eigen::VectorXi& guess, Vector& x, Convexity convexity) {
+  assert(guess.size() == g.size());
+  if (x.size() != g.size()) x.setZero(g.size());
+  for (Index i = 0; i < g.size(); ++i) {
+    if (guess[i] < 0) x[i] = lower[i];  // start() repairs an infinite one
+    if (guess[i] > 0) x[i] = upper[i];
+  }
+  return solve(H, g, lower, upper, x, convexity);
+}
+
+BoxQpReport BoxQp::solve(const MatrixView& H, const VectorView& g, const VectorView& lower, const VectorView& upper,
+                         Vector& x, Convexity convexity) {
   const Index n = g.size();
   assert(H.rows() == n && H.cols() == n && lower.size() == n && upper.size() == n);
   const Problem qp{H, g, lower, upper};
   BoxQpReport report;
   if (!start(qp, x)) return report;
-
-  const int limit = block_limit_ + systems_per_variable * static_cast<int>(n);
+  const bool checked = convexity == Convexity::checked;
+  report.status = BoxQpStatus::stalled;
   report.kkt = measure(qp, x);
-  hold_all(qp, x);
-  bool face_done = false;  // the last step minimised q over its face
-  while (std::isfinite(report.kkt)) {
-    report.solved = report.kkt <= tolerance_;
-    if (report.solved || report.iterations >= limit) break;
-    if (report.iterations < block_limit_) {
-      hold_all(qp, x);
-    } else if (face_done) {
-      release_one(qp, x);
+  mark(qp, x);
+  indefinite_ = checked && refuted_by_diagonal(qp);
+  if (std::isfinite(report.kkt) && !indefinite_) {
+    report.solved = report.kkt <= tolerance_ && !remote(qp, x);
+    const bool cold = !report.solved && block_limit_ > 0 && (active_.array() == 0).all();
+    if (cold) sweep(qp, x);
+    if (cold) report.kkt = measure(qp, x);
+    rank_by_margin(qp, x);
+    const bool whole = checked || (cold && few_held * group() >= (few_held - 1) * n);
+    if (whole && factor_whole(qp, checked) && !report.solved && take_whole_step(qp, x)) {
+      ++report.iterations;
+      report.kkt = measure(qp, x);
+      report.solved = shift_ == 0 && report.kkt <= tolerance_;
     }
-    const Direction kind = find_direction(qp);
-    ++report.iterations;
-    if (!direction_.allFinite()) break;
-    face_done = kind == Direction::newton && full_step_fits(qp, x);
-    if (face_done) {
-      x += direction_;
-    } else if (!search(qp, kind, x)) {
-      break;  // q falls without end
-    }
-    const double before = report.kkt;
-    report.kkt = measure(qp, x);
-    bool wrong = false;  // is any bound held that should not be?
-    for (Index i = 0; i < n; ++i) wrong = wrong || (active_[i] != 0 && violation(qp, x, i) > tolerance_ * scale_[i]);
-    // A whole Newton step that leaves only rounding, and no more of it to gain
-    if (face_done && !wrong && report.kkt > 0.5 * before) {
-      report.solved = report.kkt <= rounding_level;
-      break;
-    }
+    if (!report.solved && !indefinite_) report.solved = settle_blocks(qp, x, report);
+    if (!report.solved && !indefinite_) settle_faces(qp, x, report);
   }
-  for (Index i = 0; i < n; ++i) {
-    const bool down = x[i] == lower[i], up = x[i] == upper[i];
-    active_[i] = down && up ? (gradient_[i] < 0 ? 1 : -1) : static_cast<int>(up) - static_cast<int>(down);
-  }
+  finish(qp, x, report);
   return report;
 }
 
@@ -91,19 +121,42 @@ bool BoxQp::start(const Problem& qp, Vector& x) {
   const Index n = qp.g.size();
   if (x.size() != n) x.setZero(n);
   active_.setZero(n);
-  if (active_.size() != H_free_.rows()) {
-    H_free_.resize(n, n);
-    for (Vector* v : {&gradient_, &scale_, &roots_, &direction_, &image_, &breaks_, &free_step_}) v->resize(n);
-    free_.reserve(static_cast<std::size_t>(n));
-    order_.reserve(static_cast<std::size_t>(n));
+  if (factor_.rows() != n) {
+    factor_.resize(n, n);
+    for (Vector* v : {&gradient_, &scale_, &roots_, &direction_, &image_, &breaks_, &step_, &refuge_}) v->resize(n);
+    next_.resize(n);
+    for (std::vector<Index>* v : {&order_, &walls_, &scratch_}) v->reserve(static_cast<std::size_t>(n));
   }
-  tolerance_ = 10 * static_cast<double>(n) * epsilon;  // LL' leaves about (3n + 1) epsilon
+  tolerance_ = 10 * static_cast<double>(n) * epsilon;     // LL' leaves about (3n + 1) epsilon
+  least_shift_ = 100 * static_cast<double>(n) * epsilon;  // what factor_leading takes for singular
+  shift_ = 0;
+  factored_ = 0;
+  singular_ = indefinite_ = false;
   for (Index i = 0; i < n; ++i) {
     if (!(qp.lower[i] <= qp.upper[i]) || qp.lower[i] == infinity || qp.upper[i] == -infinity) return false;
     x[i] = std::isfinite(x[i]) ? std::clamp(x[i], qp.lower[i], qp.upper[i]) : std::clamp(0.0, qp.lower[i], qp.upper[i]);
     roots_[i] = std::sqrt(std::max(qp.H(i, i), 0.0));
   }
   return qp.H.allFinite() && qp.g.allFinite();
+}
+
+// What the public sees: which bounds x is on, and why it ended.
+void BoxQp::finish(const Problem& qp, const Vector& x, BoxQpReport& report) {
+  for (Index i = 0; i < x.size(); ++i) {
+    const bool down = x[i] == qp.lower[i], up = x[i] == qp.upper[i];
+    active_[i] = down && up ? (gradient_[i] < 0 ? 1 : -1) : static_cast<int>(up) - static_cast<int>(down);
+  }
+  if (indefinite_) {
+    report.status = BoxQpStatus::not_convex;
+    report.solved = false;
+  } else if (report.solved) {
+    report.status = BoxQpStatus::solved;
+  }
+  report.singular = singular_;
+}
+
+Vector BoxQp::multipliers() const {
+  return (-active_.cast<double>().array() * gradient_.array()).max(0.0) + 0.0;  // a wrong sign is rounding's
 }
 
 // The gradient afresh, the size of its terms, and the largest relative violation (NaN if anything overflowed).
@@ -128,7 +181,304 @@ double BoxQp::violation(const Problem& qp, const Vector& x, Index i) const {
   return qp.lower[i] == qp.upper[i] ? 0 : std::abs(y);
 }
 
-// The working set of the block phase: at a bound, and not pushed inside by more than rounding.
+bool BoxQp::remote(const Problem& qp, const Vector& x) const {
+  double pull = 0;
+  for (Index i = 0; i < x.size(); ++i) {
+    if (roots_[i] > 0) pull = std::max(pull, std::abs(qp.g[i]) / roots_[i]);
+  }
+  return roots_.dot(x.cwiseAbs()) > remote_size * pull;
+}
+
+// Held where x is on a bound, free elsewhere.
+void BoxQp::mark(const Problem& qp, const Vector& x) {
+  for (Index i = 0; i < x.size(); ++i) active_[i] = x[i] == qp.lower[i] ? -1 : x[i] == qp.upper[i] ? 1 : 0;
+}
+
+bool BoxQp::wrongly_held(const Problem& qp, const Vector& x, Index i) const {
+  return active_[i] != 0 && violation(qp, x, i) > tolerance_ * scale_[i];
+}
+
+// ---------------------------------------------------------------------------------------------------- sweeps
+
+// x moves to the minimiser along one coordinate after the other; gradient_ follows. Ends early once a round, but for
+// the first, leaves every variable on the side of its bounds where it was.
+void BoxQp::sweep(const Problem& qp, Vector& x) {
+  for (int round = 0; round < sweeps; ++round) {
+    bool changed = round == 0;
+    for (Index i = 0; i < x.size(); ++i) {
+      const double y = gradient_[i], h = qp.H(i, i);
+      const double free = h > 0 ? x[i] - y / h : y > 0 ? -infinity : y < 0 ? infinity : x[i];
+      const double there = std::clamp(free, qp.lower[i], qp.upper[i]), move = there - x[i];
+      if (move == 0 || !std::isfinite(move)) continue;
+      x[i] = there;
+      gradient_ += move * qp.H.col(i);
+      const int side = static_cast<int>(there == qp.upper[i]) - static_cast<int>(there == qp.lower[i]);
+      changed = changed || side != active_[i];
+      active_[i] = side;
+    }
+    if (!changed) break;
+  }
+  mark(qp, x);
+}
+
+// --------------------------------------------------------------------------------------- the factor and its order
+
+// Free variables first, those far from their walls before those near: the near ones are the ones likely to change.
+void BoxQp::rank_by_margin(const Problem& qp, const Vector& x) {
+  order_.clear();
+  for (Index i = 0; i < x.size(); ++i) {
+    order_.push_back(i);
+    const double margin = std::min(x[i] - qp.lower[i], qp.upper[i] - x[i]) * roots_[i];
+    breaks_[i] = active_[i] != 0 ? -1 : roots_[i] > 0 ? margin : 0;
+  }
+  std::sort(order_.begin(), order_.end(),
+            [this](Index a, Index b) { return breaks_[a] > breaks_[b] || (breaks_[a] == breaks_[b] && a < b); });
+  factored_ = 0;
+}
+
+// Brings order_ up to date with the working set, free variables first, and factored_ with order_. Returns the number of
+// free variables.
+Index BoxQp::group() {
+  scratch_.clear();
+  for (const Index i : order_) {
+    if (active_[i] == 0) scratch_.push_back(i);
+  }
+  const Index free = static_cast<Index>(scratch_.size());
+  for (const Index i : order_) {
+    if (active_[i] != 0) scratch_.push_back(i);
+  }
+  Index same = 0;
+  while (same < factored_ && order_[static_cast<std::size_t>(same)] == scratch_[static_cast<std::size_t>(same)]) ++same;
+  factored_ = same;
+  order_.swap(scratch_);
+  return free;
+}
+
+// Rows p to k - 1 of the factor of H + shift diag(H), for the first k variables of order_; rows before p are valid.
+// False if a pivot is zero to rounding.
+bool BoxQp::factor_leading(const Problem& qp, Index p, Index k) {
+  factored_ = k;
+  for (Index b = 0; b < k; ++b) {
+    for (Index a = std::max(p, b); a < k; ++a) factor_(a, b) = qp.H(at(a), at(b));
+  }
+  // a column of zeros has no unit of its own
+  for (Index a = p; a < k; ++a) factor_(a, a) += shift_ * (roots_[at(a)] > 0 ? factor_(a, a) : 1);
+  auto tail = factor_.block(p, p, k - p, k - p);
+  if (p > 0) {
+    auto side = factor_.block(p, 0, k - p, p);
+    factor_.topLeftCorner(p, p).triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(side);
+    tail.selfadjointView<Eigen::Lower>().rankUpdate(side, -1);
+  }
+  const Eigen::LLT<Eigen::Ref<Matrix>> llt(tail);  // in place
+  bool regular = llt.info() == Eigen::Success;
+  // LL' leaves rounding of about k epsilon of the diagonal in a pivot that should be zero; a hundred times that is kept
+  // off, because a proximal step or the eigenvectors still tell such a direction from a null one.
+  const double least_pivot = shift_ > 0 ? 0 : std::sqrt(100 * static_cast<double>(k) * epsilon);
+  for (Index a = p; a < k && regular; ++a) regular = factor_(a, a) > least_pivot * roots_[at(a)];
+  if (!regular) factored_ = 0;
+  return regular;
+}
+
+// The factor of the free variables, shifted where H_FF is singular. False if not even that exists.
+bool BoxQp::factor_free(const Problem& qp) {
+  const Index k = group();
+  if (factored_ >= k) return true;
+  if (factor_leading(qp, factored_, k)) return true;
+  if (shift_ >= first_shift) return false;
+  singular_ = true;
+  shift_ = first_shift;
+  return factor_leading(qp, 0, k);
+}
+
+// step_ = -(H_FF)^-1 y_F for the first k variables of order_.
+void BoxQp::newton_step(Index k) {
+  for (Index a = 0; a < k; ++a) step_[a] = -gradient_[at(a)];
+  auto step = step_.head(k);
+  const auto L = factor_.topLeftCorner(k, k).triangularView<Eigen::Lower>();
+  L.solveInPlace(step);
+  L.transpose().solveInPlace(step);
+}
+
+// e_i'He_i < 0, or zero beside an element that is not: no rounding is involved.
+bool BoxQp::refuted_by_diagonal(const Problem& qp) const {
+  for (Index i = 0; i < roots_.size(); ++i) {
+    if (qp.H(i, i) < 0 || (qp.H(i, i) == 0 && qp.H.col(i).cwiseAbs().maxCoeff() > 0)) return true;
+  }
+  return false;
+}
+
+// The factor of all of H, its leading part that of the free variables. With `prove`, of H and the shift that rounding
+// may have taken from it: one factorisation serves singular and regular H, at the price of a second step (O(n^2)) on
+// the last face. Where it does not exist, H is indefinite.
+bool BoxQp::factor_whole(const Problem& qp, bool prove) {
+  group();
+  const Index n = active_.size();
+  shift_ = prove ? least_shift_ : 0;
+  const bool exists = factor_leading(qp, 0, n);
+  indefinite_ = prove && !exists;
+  return exists;
+}
+
+// To the minimiser over all of space, or what the shift leaves of it, if that is inside the box; else stays.
+bool BoxQp::take_whole_step(const Problem& qp, Vector& x) {
+  const Index n = x.size();
+  newton_step(n);
+  for (Index a = 0; a < n; ++a) {
+    const Index i = at(a);
+    const double there = x[i] + step_[a];
+    if (!(there > qp.lower[i] && there < qp.upper[i])) return false;
+  }
+  refuge_ = x;
+  for (Index a = 0; a < n; ++a) x[at(a)] += step_[a];
+  if (shift_ > 0 && remote(qp, x)) {  // perhaps a step along a null direction
+    x = refuge_;
+    return false;
+  }
+  active_.setZero();
+  return true;
+}
+
+// ---------------------------------------------------------------------------------------------------- blocks
+
+// next_ = the working set after every wrong variable has changed sides; returns how many are wrong.
+Index BoxQp::classify(const Problem& qp, const Vector& x) {
+  Index wrong = 0;
+  for (Index i = 0; i < x.size(); ++i) {
+    next_[i] = active_[i];
+    if (active_[i] == 0) {
+      next_[i] = static_cast<int>(x[i] > qp.upper[i]) - static_cast<int>(x[i] < qp.lower[i]);
+    } else if (wrongly_held(qp, x, i)) {
+      next_[i] = 0;
+    }
+    wrong += static_cast<Index>(next_[i] != active_[i]);
+  }
+  return wrong;
+}
+
+// Puts the working set next_ in force.
+void BoxQp::exchange(const Problem& qp, Vector& x) {
+  active_ = next_;
+  for (Index i = 0; i < x.size(); ++i) {
+    if (active_[i] != 0) x[i] = active_[i] < 0 ? qp.lower[i] : qp.upper[i];
+  }
+}
+
+// Principal pivoting by blocks. False, and x as it was, if it does not settle.
+bool BoxQp::settle_blocks(const Problem& qp, Vector& x, BoxQpReport& report) {
+  Index fewest = x.size() + 1;
+  int patience = block_patience;
+  double last = infinity;  // what the step before this one left, if on the same face
+  refuge_ = x;
+
+  while (report.iterations < block_limit_ && factor_free(qp)) {
+    const Index k = group();
+    newton_step(k);
+    ++report.iterations;
+    double length = 0;
+    for (Index a = 0; a < k; ++a) {
+      x[at(a)] += step_[a];
+      length += roots_[at(a)] * std::abs(step_[a]);
+    }
+    report.kkt = measure(qp, x);
+    if (!std::isfinite(report.kkt)) break;
+    const Index wrong = classify(qp, x);
+    if (wrong == 0) {
+      // what a shifted step leaves is taken away by another one, O(n^2)
+      const bool settled = shift_ == 0 || (length <= settled_step * roots_.dot(x.cwiseAbs()) &&
+                                           (report.kkt <= epsilon || last < infinity));
+      if (report.kkt <= tolerance_ && settled) {
+        if (shift_ == 0 || !remote(qp, x)) {
+          note_rank(k);
+          return true;
+        }
+        // so far out only a regular system is believed
+        shift_ = 0;
+        singular_ = !factor_leading(qp, 0, k);
+        if (singular_) break;
+      }
+      if (!improve(report.kkt, last)) break;
+      last = report.kkt;
+      continue;
+    }
+    last = infinity;
+    exchange(qp, x);
+    if (wrong < fewest) {
+      fewest = wrong;
+      patience = block_patience;
+    } else if (--patience < 0) {
+      break;
+    }
+    report.kkt = measure(qp, x);
+    if (!std::isfinite(report.kkt)) break;
+  }
+  x = refuge_;
+  return false;
+}
+
+// Is the system just solved singular? The least shift leaves that to be seen in its pivots, which a null vector v
+// leaves at shift |v|^2 / v_k^2: a hundred times the shift allows for a small last component.
+void BoxQp::note_rank(Index k) {
+  if (shift_ > least_shift_ || shift_ == 0) return;
+  for (Index a = 0; a < k; ++a) {
+    const double pivot = factor_(a, a) / roots_[at(a)];  // infinite for a column of zeros
+    singular_ = singular_ || !(pivot * pivot > 100 * least_shift_ && std::isfinite(pivot));
+  }
+}
+
+// Another step on the same face: worth it while it takes away half, or with a smaller shift.
+bool BoxQp::improve(double kkt, double last) {
+  if (kkt <= 0.5 * last) return true;
+  if (shift_ <= least_shift_) return false;
+  shift_ = std::max(least_shift_, shift_ / 100);
+  factored_ = 0;
+  return true;
+}
+
+// ---------------------------------------------------------------------------------------------------- faces
+
+// Projected Newton steps, then one bound at a time. Reports whether and how it ended.
+void BoxQp::settle_faces(const Problem& qp, Vector& x, BoxQpReport& report) {
+  const int limit = block_limit_ + systems_per_variable * static_cast<int>(x.size());
+  if (shift_ > 0) factored_ = 0;
+  shift_ = 0;
+  if (remote(qp, x)) {
+    for (Index i = 0; i < x.size(); ++i) x[i] = std::clamp(0.0, qp.lower[i], qp.upper[i]);
+  }
+  report.kkt = measure(qp, x);
+  hold_all(qp, x);
+  bool face_done = false;  // the last step minimised q over its face
+  while (std::isfinite(report.kkt)) {
+    report.solved = report.kkt <= tolerance_;
+    if (report.solved || report.iterations >= limit) break;
+    if (report.iterations < block_limit_) {
+      hold_all(qp, x);
+    } else if (face_done) {
+      release_one(qp, x);
+    }
+    const Direction kind = find_direction(qp);
+    ++report.iterations;
+    if (indefinite_ || !direction_.allFinite()) break;
+    face_done = kind == Direction::newton && full_step_fits(qp, x);
+    if (face_done) {
+      x += direction_;
+    } else if (!search(qp, kind, x)) {
+      report.status = BoxQpStatus::unbounded;
+      direction_ /= direction_.cwiseAbs().maxCoeff();
+      break;
+    }
+    const double before = report.kkt;
+    report.kkt = measure(qp, x);
+    bool wrong = false;
+    for (Index i = 0; i < x.size(); ++i) wrong = wrong || wrongly_held(qp, x, i);
+    // A whole Newton step that leaves only rounding, and no more of it to gain
+    if (face_done && !wrong && report.kkt > 0.5 * before) {
+      report.solved = report.kkt <= rounding_level;
+      break;
+    }
+  }
+}
+
+// The working set of projected Newton: at a bound, and not pushed inside by more than rounding.
 void BoxQp::hold_all(const Problem& qp, const Vector& x) {
   for (Index i = 0; i < x.size(); ++i) {
     const double slack = tolerance_ * scale_[i];
@@ -141,7 +491,7 @@ void BoxQp::hold_all(const Problem& qp, const Vector& x) {
 // The first held variable that its gradient pushes inside becomes free (lowest index: Bland's rule).
 void BoxQp::release_one(const Problem& qp, const Vector& x) {
   for (Index i = 0; i < x.size(); ++i) {
-    if (active_[i] != 0 && violation(qp, x, i) > tolerance_ * scale_[i]) {
+    if (wrongly_held(qp, x, i)) {
       active_[i] = 0;
       return;
     }
@@ -150,55 +500,33 @@ void BoxQp::release_one(const Problem& qp, const Vector& x) {
 
 // d_F into direction_, zero elsewhere.
 BoxQp::Direction BoxQp::find_direction(const Problem& qp) {
-  free_.clear();
-  for (Index i = 0; i < active_.size(); ++i) {
-    if (active_[i] == 0) free_.push_back(i);
-  }
-  const Index k = static_cast<Index>(free_.size());
-  auto block = H_free_.topLeftCorner(k, k);
-  for (Index b = 0; b < k; ++b) {
-    for (Index a = b; a < k; ++a)
-      block(a, b) = qp.H(free_[static_cast<std::size_t>(a)], free_[static_cast<std::size_t>(b)]);
-    free_step_[b] = -gradient_[free_[static_cast<std::size_t>(b)]];
-  }
+  const Index k = group();
   direction_.setZero();
-  if (k == 0) return Direction::newton;
-
-  const Eigen::LLT<Eigen::Ref<Matrix>> llt(block);  // in place
-  // LL' leaves rounding of about k epsilon of the diagonal in a pivot that should be zero; a hundred times that is kept
-  // off, because the eigenvectors still tell such a direction from a null one.
-  const double least_pivot = std::sqrt(100 * static_cast<double>(k) * epsilon);
-  bool regular = llt.info() == Eigen::Success;
-  for (Index a = 0; a < k && regular; ++a) {
-    const double root = roots_[free_[static_cast<std::size_t>(a)]];
-    regular = block(a, a) > least_pivot * root;
-  }
-  if (!regular) return singular_direction(qp);
-  auto step = free_step_.head(k);
-  llt.matrixL().solveInPlace(step);
-  llt.matrixU().solveInPlace(step);
-  for (Index a = 0; a < k; ++a) direction_[free_[static_cast<std::size_t>(a)]] = step[a];
+  if (factored_ < k && !factor_leading(qp, factored_, k)) return singular_direction(qp, k);
+  newton_step(k);
+  for (Index a = 0; a < k; ++a) direction_[at(a)] = step_[a];
   return Direction::newton;
 }
 
-BoxQp::Direction BoxQp::singular_direction(const Problem& qp) {
-  const Index k = static_cast<Index>(free_.size());
+BoxQp::Direction BoxQp::singular_direction(const Problem& qp, Index k) {
+  singular_ = true;
   Matrix M(k, k);
   Vector y(k), unit(k);
   double size = 0;
   for (Index a = 0; a < k; ++a) {
-    const Index i = free_[static_cast<std::size_t>(a)];
+    const Index i = at(a);
     unit[a] = roots_[i] > 0 ? 1 / roots_[i] : 1;
     y[a] = -gradient_[i] * unit[a];
     size = std::max(size, scale_[i] * unit[a]);
   }
   for (Index b = 0; b < k; ++b) {
     for (Index a = 0; a < k; ++a) {
-      M(a, b) = unit[a] * qp.H(free_[static_cast<std::size_t>(a)], free_[static_cast<std::size_t>(b)]) * unit[b];
+      M(a, b) = unit[a] * qp.H(at(a), at(b)) * unit[b];
     }
   }
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(M);
   const Vector& lambda = eigen.eigenvalues();
+  indefinite_ = lambda[0] < -least_shift_ * std::max(lambda[k - 1], 1.0);
   Vector c = eigen.eigenvectors().transpose() * y, null = Vector::Zero(k);
   // The diagonal of M is 1 or 0; ten times the usual rounding of its eigenvalues, as H itself was rounded when formed.
   const double floor = 10 * static_cast<double>(k) * epsilon * std::max(lambda[k - 1], 1.0);
@@ -213,12 +541,12 @@ BoxQp::Direction BoxQp::singular_direction(const Problem& qp) {
   // Ten times the tolerance: the gradient carries its own rounding into the null space.
   const bool ray = null.norm() > 10 * tolerance_ * size;
   const Vector d = eigen.eigenvectors() * (ray ? null : c);
-  for (Index a = 0; a < k; ++a) direction_[free_[static_cast<std::size_t>(a)]] = unit[a] * d[a];
+  for (Index a = 0; a < k; ++a) direction_[at(a)] = unit[a] * d[a];
   return ray ? Direction::ray : Direction::newton;
 }
 
 bool BoxQp::full_step_fits(const Problem& qp, const Vector& x) const {
-  for (const Index i : free_) {
+  for (Index i = 0; i < x.size(); ++i) {
     const double there = x[i] + direction_[i];
     if (!(there >= qp.lower[i] && there <= qp.upper[i])) return false;
   }
@@ -227,15 +555,15 @@ bool BoxQp::full_step_fits(const Problem& qp, const Vector& x) const {
 
 // t at which each free variable meets the wall ahead of it, and the order in which they do.
 void BoxQp::collect_breaks(const Problem& qp, const Vector& x) {
-  order_.clear();
-  for (const Index i : free_) {
+  walls_.clear();
+  for (Index i = 0; i < x.size(); ++i) {
     const double d = direction_[i];
     const double wall = d > 0 ? qp.upper[i] : qp.lower[i];
     if (d == 0 || !std::isfinite(wall)) continue;
     breaks_[i] = (wall - x[i]) / d;
-    order_.push_back(i);
+    walls_.push_back(i);
   }
-  std::sort(order_.begin(), order_.end(), [this](Index a, Index b) { return breaks_[a] < breaks_[b]; });
+  std::sort(walls_.begin(), walls_.end(), [this](Index a, Index b) { return breaks_[a] < breaks_[b]; });
 }
 
 // Variable i stops at its wall, to the last bit; the path goes on without it.
@@ -264,7 +592,7 @@ bool BoxQp::search(const Problem& qp, Direction kind, Vector& x) {
     if (!(slope < 0)) break;
     double best = curvature > invisible(kind) ? t - slope / curvature : infinity;
     if (kind == Direction::newton && next == 0) best = 1;  // d'Hd = -y'd by construction
-    const double wall = next < order_.size() ? breaks_[order_[next]] : infinity;
+    const double wall = next < walls_.size() ? breaks_[walls_[next]] : infinity;
     if (best == infinity && wall == infinity) {
       if (kind == Direction::ray) return false;
       t = std::max(t, 1.0);  // a Newton step without visible curvature: its own length is the best known
@@ -276,9 +604,9 @@ bool BoxQp::search(const Problem& qp, Direction kind, Vector& x) {
     }
     gradient_ += (wall - t) * image_;
     t = wall;
-    while (next < order_.size() && breaks_[order_[next]] <= t) clip(qp, order_[next++], x);
+    while (next < walls_.size() && breaks_[walls_[next]] <= t) clip(qp, walls_[next++], x);
   }
-  for (const Index i : free_) {
+  for (Index i = 0; i < x.size(); ++i) {
     if (active_[i] == 0) x[i] = std::clamp(x[i] + t * direction_[i], qp.lower[i], qp.upper[i]);
   }
   return true;
