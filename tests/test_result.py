@@ -6,19 +6,23 @@ import copy
 import logging
 import pickle
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from helpers import FACES, rosenbrock, rosenbrock_jacobian, solve
+from helpers import FACES, ending, passes, rosenbrock, rosenbrock_jacobian, solve
 from marquardt import JacobianCheck, LinearResult, Result, Status, check_jacobian, lm_solve, lsqtr, lstsq
 
 COMMON = (
     *("x", "success", "status", "message", "cost", "residuals", "jacobian", "grad", "optimality", "active_mask"),
     *("nfev", "njev", "nit", "nfev_differences", "rank", "history", "notes"),
 )
-OWN = {"lm": ("fun", "jac", "hess", "damping"), "tr-svd": ("fun", "jac", "v", "allx", "alltr", "trust_radius")}
+OWN = {
+    "lm": ("fun", "jac", "hess", "damping", "passes"),
+    "tr-svd": ("fun", "jac", "v", "allx", "alltr", "trust_radius"),
+}
 COLUMNS = (
     *("iteration", "nfev", "njev", "cost", "optimality", "grad_norm", "control"),
     *("step_norm", "actual", "predicted", "ratio", "accepted"),
@@ -36,7 +40,9 @@ def result(face: str) -> Result:
 
 
 def same(a: Any, b: Any) -> bool:
-    if isinstance(a, list):
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, Sequence) and not isinstance(a, str):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, np.ndarray) and a.dtype.names:
         return all(np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f") for name in a.dtype.names)
@@ -100,7 +106,7 @@ def test_pickle(result: Result, protocol: int) -> None:
     assert type(again) is Result
     assert list(again) == list(result)
     assert all(same(again[name], result[name]) for name in result)
-    assert isinstance(again.status, Status)
+    assert again.status is result.status
 
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy], ids=lambda f: f.__name__)
@@ -151,10 +157,11 @@ def test_results_own_their_arrays(face: str) -> None:
 
 
 def test_history_columns(result: Result) -> None:
-    assert result.history.dtype.names == COLUMNS
-    assert result.history["accepted"].dtype == bool
-    assert np.isnan(result.history["step_norm"][-1])
-    assert np.isfinite(result.history["step_norm"][:-1]).all()
+    records = passes(result)
+    assert records.dtype.names == COLUMNS
+    assert records["accepted"].dtype == bool
+    assert np.isnan(records["step_norm"][-1])
+    assert np.isfinite(records["step_norm"][:-1]).all()
 
 
 # ---- status ----------------------------------------------------------------------------------------------------------
@@ -179,6 +186,8 @@ def test_status_values_are_a_promise() -> None:
         "DISTANCE_LIMIT": -9,
         "INTERRUPTED": -10,
         "FLAT": -11,
+        "DAMPING_LIMIT": -12,
+        "RADIUS_LIMIT": -13,
     }
 
 
@@ -211,7 +220,7 @@ def test_each_tolerance_has_its_status(face: str, status: Status, settings: dict
 
     result = solve(face, fun, [3.0], jac, **settings)
     np.testing.assert_allclose(result.x, [2], rtol=2e-3)
-    assert result.status is status
+    assert ending(result) is status
     assert result.success
     word = {Status.GRADIENT: "gtol", Status.COST: "ftol", Status.STEP: "xtol"}[status]
     assert word in result.message
@@ -287,15 +296,12 @@ def test_a_solve_that_never_started_prints_its_report(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("level", [logging.INFO, "INFO", "info", logging.DEBUG, "WARNING", 15], ids=repr)
-def test_lm_solve_logs_each_accepted_step(level: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_lm_solve_logs_at_the_level_asked_for(level: Any, caplog: pytest.LogCaptureFixture) -> None:
     number = level if isinstance(level, int) else getattr(logging, level.upper())
     with caplog.at_level(1, logger="marquardt"):
         result = lm_solve(rosenbrock, [-1.2, 1], log_level=level, jac=rosenbrock_jacobian)
     assert {(record.name, record.levelno) for record in caplog.records} == {("marquardt", number)}
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == HEADER
-    assert len(lines) == result.nit + 2
-    assert all(ROW.match(line) for line in lines[1:])
+    assert len(caplog.records) == result.nit + 3  # a header, the start, each step, the ending
 
 
 def test_lm_solve_logs_nothing_unless_asked(caplog: pytest.LogCaptureFixture) -> None:
