@@ -1,6 +1,7 @@
 // linalg/triangle: the kernels under the subproblems.
 #include <doctest/doctest.h>
 
+#include <Eigen/SVD>
 #include <cmath>
 
 #include "marquardt/linalg/triangle.hpp"
@@ -24,6 +25,32 @@ void check_same_normal_equations(const Matrix& T, const Vector& w, const Matrix&
 }
 
 }  // namespace
+
+TEST_CASE("triangle: rotated columns are orthogonal and sorted, and keep every product") {
+  for (const Index n : {1, 2, 3, 8, 16, 40}) {
+    for (const double condition : {1.0, 1e4, 1e12}) {
+      for (const bool deficient : {false, true}) {
+        CAPTURE(n);
+        CAPTURE(condition);
+        Matrix T = samples::with_singular_values(n, samples::spread(n, condition), 7);
+        if (deficient) T.col(n - 1) = T.col(0);
+        Matrix L = T;
+        Vector w = uniform(n, 1, 8);
+        const Vector Lw = L * w;
+        orthogonalise(L, w);
+        const Vector sigma = L.colwise().norm();
+        const double noise = 10 * static_cast<double>(n) * epsilon;
+        for (Index i = 1; i < n; ++i) {
+          CHECK(sigma[i] <= sigma[i - 1] * (1 + noise));
+          for (Index j = 0; j < i; ++j) CHECK(std::abs(L.col(i).dot(L.col(j))) <= noise * sigma[i] * sigma[j]);
+        }
+        CHECK((L * w - Lw).norm() <= noise * L.norm() * w.norm());
+        CHECK((L * L.transpose() - T * T.transpose()).norm() <= noise * T.squaredNorm());
+        CHECK(std::abs(sigma[0] - T.jacobiSvd().singularValues()[0]) <= noise * sigma[0]);
+      }
+    }
+  }
+}
 
 TEST_CASE("triangle: a diagonal folded in adds its squares to T'T") {
   for (const Index n : {1, 2, 5, 23}) {

@@ -22,6 +22,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
 
@@ -61,14 +63,14 @@ double psi_of(const Model& model, const Vector& p) { return std::max(-model.grad
 // g'Bg / g'g, the model's curvature along its gradient
 double gradient_curvature(const Model& model) {
   const Vector& g = model.gradient();
-  const double length = g.stableNorm();
+  const double length = safe_norm(g);
   return 2 * model.along(g, g).a / length / length;
 }
 
 // What is known before any alpha > 0 has been tried; `full` is the sample at 0, its f is 0 if there was no full step.
 Bracket first_bracket(const Model& model, double Delta, const Sample& full, double psi) {
   Bracket bracket;
-  bracket.high = std::min(model.gradient().stableNorm() / Delta, std::numeric_limits<double>::max());
+  bracket.high = std::min(safe_norm(model.gradient()) / Delta, std::numeric_limits<double>::max());
   bracket.raise(bracket.high - gradient_curvature(model));  // a NaN raises nothing
   if (full.f > 0) {
     if (psi > 0) bracket.lower(psi / Delta / Delta / 4);
@@ -106,7 +108,7 @@ double pole_and_plateau(const Sample& left, const Sample& right, double Delta) {
 // On return p_hat is the step at answer.alpha, here.f its length; f = 0 if no step could be computed.
 void find_root(Subproblem& subproblem, const Model& model, double Delta, double guess, double tolerance, Vector& p_hat,
                Sample& here, Secular& answer) {
-  const double upper = model.gradient().stableNorm() / Delta;
+  const double upper = safe_norm(model.gradient()) / Delta;
   Bracket bracket = first_bracket(model, Delta, here, here.f > 0 ? psi_of(model, p_hat) : 0);
   Sample left = here, right;
   double refused = 0;  // the largest alpha that had no finite step
@@ -122,7 +124,7 @@ void find_root(Subproblem& subproblem, const Model& model, double Delta, double 
       next = bracket.middle();
       continue;
     }
-    here = {next, p_hat.stableNorm(), 0};
+    here = {next, safe_norm(p_hat), 0};
     if (here.f < Delta && next <= 16 * refused) {  // as long a step as there is, and it fits
       answer.at_edge = false;
       break;
@@ -146,7 +148,7 @@ Secular secular(Subproblem& subproblem, const Model& model, double Delta, double
                 double tolerance) {
   assert(Delta > 0 && tolerance > 0);
   Secular answer;
-  const double gradient = model.gradient().stableNorm();
+  const double gradient = safe_norm(model.gradient());
   if (gradient == 0) {
     p_hat.setZero(model.size());
     return answer;
@@ -154,7 +156,7 @@ Secular secular(Subproblem& subproblem, const Model& model, double Delta, double
   Sample here;
   answer.solves = 1;
   if (subproblem.solve(0, p_hat)) {
-    here.f = p_hat.stableNorm();
+    here.f = safe_norm(p_hat);
     if (here.f <= Delta) return answer;
     if (here.f > (1 + tolerance) * Delta) here.slope = subproblem.slope(p_hat);
   }

@@ -13,6 +13,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/subproblem.hpp"
 
 namespace marquardt {
@@ -46,11 +47,11 @@ class Cholesky final : public Subproblem {
 
   double slope(const Vector& p_hat) override {
     if (fell_back_) return fallback().slope(p_hat);
-    const double length = p_hat.stableNorm();
+    const double length = safe_norm(p_hat);
     if (length == 0) return 0;
     q_ = p_hat;
     L_.triangularView<Eigen::Lower>().solveInPlace(q_);
-    const double q = q_.stableNorm();
+    const double q = safe_norm(q_);
     return -q * (q / length);
   }
 

@@ -15,6 +15,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/subproblem.hpp"
 #include "marquardt/linalg/triangle.hpp"
 
@@ -52,7 +53,7 @@ class Qr final : public Subproblem {
   }
 
   double slope(const Vector& p_hat) override {
-    const double length = p_hat.stableNorm();
+    const double length = safe_norm(p_hat);
     if (length == 0) return 0;
     for (Index k = 0; k < step_.size(); ++k) q_[k] = p_hat[root_.order[k]];
     if (how_ == How::damped) {
@@ -65,7 +66,7 @@ class Qr final : public Subproblem {
       auto y = q_.head(rank_);
       basis_.topLeftCorner(rank_, rank_).triangularView<Eigen::Upper>().solveInPlace(y);
     }
-    const double q = root_.s * q_.stableNorm();
+    const double q = root_.s * safe_norm(q_);
     return -q * (q / length);
   }
 

@@ -7,12 +7,14 @@
 // Singular values up to n epsilon times the largest are rounding noise and are dropped, at alpha = 0 and, so that
 // p(alpha) tends to the minimum-norm step as alpha falls, at every other. With Gram rows T is a semidefinite root of
 // the Gram matrix, accurate to what that matrix holds (see subproblem_qr.cpp).
-// Eigen's one-sided Jacobi up to n = 16, divide and conquer above; the latter allocates inside by design.
+// One-sided Jacobi on the pivoted triangle up to n = 16, Eigen's divide and conquer above, which allocates inside by
+// design.
 // Reference: Golub & Van Loan, Matrix Computations, 4th ed., 6.1 (ridge regression by SVD) and 8.6.
 #include <Eigen/SVD>
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/subproblem.hpp"
 #include "marquardt/linalg/triangle.hpp"
 
@@ -26,15 +28,19 @@ class Svd final : public Subproblem {
     const Index n = model.size();
     weights_.resize(n);
     c_.resize(n);
+    along_h_.resize(n);
     if (n <= 16) {  // below this size Jacobi is the faster one, and it allocates nothing when used again
       decompose_by_jacobi();
+      return;
+    }
+    divide_.compute(root_.T, Eigen::ComputeFullU | Eigen::ComputeFullV);
+    if (divide_.info() == Eigen::Success && divide_.singularValues().allFinite()) {
+      sigma_ = divide_.singularValues();
+      V_ = divide_.matrixV();
+      weights_.noalias() = divide_.matrixU().transpose() * root_.w;
+      cut_at_rank();
     } else {
-      divide_.compute(root_.T, options);
-      if (divide_.info() == Eigen::Success && divide_.singularValues().allFinite()) {
-        keep(divide_);
-      } else {
-        decompose_by_jacobi();
-      }
+      decompose_by_jacobi();
     }
   }
 
@@ -53,7 +59,7 @@ class Svd final : public Subproblem {
   }
 
   double slope(const Vector&) override {
-    const double length = c_.stableNorm();
+    const double length = safe_norm(c_);
     if (length == 0) return 0;
     double sum = 0;
     for (Index i = 0; i < rank_; ++i) {
@@ -64,13 +70,19 @@ class Svd final : public Subproblem {
   }
 
   bool back_solve(const Vector& h, Vector& q) override {
-    if (alpha_ == 0 && rank_ < c_.size()) return false;
-    for (Index k = 0; k < step_.size(); ++k) step_[k] = -root_.s * h[root_.order[k]];
-    weights_of_h_.noalias() = V_.transpose() * step_;
-    for (Index i = 0; i < rank_; ++i) weights_of_h_[i] /= sigma_[i] * sigma_[i] + alpha_;
-    // what is below the rank has sigma = 0
-    weights_of_h_.tail(c_.size() - rank_) /= alpha_ > 0 ? alpha_ : 1;
-    step_.noalias() = V_ * weights_of_h_;
+    const Index n = c_.size();
+    if (alpha_ == 0 && rank_ < n) return false;
+    for (Index k = 0; k < n; ++k) step_[k] = root_.s * h[root_.order[k]];
+    auto along = along_h_.head(rank_);
+    along.noalias() = V_.leftCols(rank_).transpose() * step_;
+    if (rank_ == n) {
+      step_.setZero();
+    } else {  // outside the span of V: sigma = 0
+      step_.noalias() -= V_.leftCols(rank_) * along;
+      step_ /= -alpha_;
+    }
+    for (Index i = 0; i < rank_; ++i) along[i] /= sigma_[i] * sigma_[i] + alpha_;
+    step_.noalias() -= V_.leftCols(rank_) * along;
     place_step(root_, step_, q);
     return q.allFinite();
   }
@@ -79,29 +91,32 @@ class Svd final : public Subproblem {
   Form wants() const override { return Form::triangle; }
 
  private:
-  static constexpr unsigned options = Eigen::ComputeFullU | Eigen::ComputeFullV;
-
+  // V's columns beyond the rank are not needed, and zero.
   void decompose_by_jacobi() {
-    jacobi_.compute(root_.T, options);
-    keep(jacobi_);
+    const Index n = c_.size();
+    pivot_columns(root_.T, root_.w, root_.order);
+    V_ = root_.T.transpose();
+    weights_ = root_.w;
+    orthogonalise(V_, weights_);
+    sigma_.resize(n);
+    for (Index i = 0; i < n; ++i) sigma_[i] = safe_norm(V_.col(i));
+    cut_at_rank();
+    for (Index i = 0; i < rank_; ++i) V_.col(i) /= sigma_[i];
+    V_.rightCols(n - rank_).setZero();
   }
 
-  template <typename Decomposition>
-  void keep(const Decomposition& svd) {
-    sigma_ = svd.singularValues();
-    V_ = svd.matrixV();
-    weights_.noalias() = svd.matrixU().transpose() * root_.w;
+  void cut_at_rank() {
     const double threshold = static_cast<double>(sigma_.size()) * epsilon * sigma_[0];
-    rank_ = (sigma_.array() > threshold).count();
+    rank_ = 0;
+    while (rank_ < sigma_.size() && sigma_[rank_] > threshold) ++rank_;
   }
 
   Root root_;
-  Eigen::JacobiSVD<Matrix, Eigen::NoQRPreconditioner> jacobi_;  // the matrix is square: nothing to precondition
   Eigen::BDCSVD<Matrix> divide_;
   Matrix V_;
   Vector sigma_, weights_;  // weights = U'w
-  Vector weights_of_h_;
-  Vector c_, step_;  // of the last solve, in the order and scale of the triangle
+  Vector along_h_;          // V'h
+  Vector c_, step_;         // of the last solve, in the order and scale of the triangle
   double alpha_ = 0;
   Index rank_ = 0;
 };

@@ -4,10 +4,12 @@
 //   fold_diagonal  [T; diag(s)] = Q [T+; 0]; row k of the diagonal fills in to the right of its column only, so
 //                  reflector k acts on row k of T and on the first rows of the fill
 //   pivot_columns  T P = Q R, the longest remaining column first
+//   orthogonalise  rotations of pairs of columns, each making its pair orthogonal, until all are
 //
 // References: More (1978), The Levenberg-Marquardt algorithm, section 3 (the damped triangle);
 // Golub & Van Loan, 5.4.2 (pivoted QR); Higham, Accuracy and Stability of Numerical Algorithms, 10.3 (semidefinite
-// Cholesky).
+// Cholesky); Demmel & Veselic (1992), Jacobi's method is more accurate than QR; Drmac & Veselic (2008), New fast and
+// accurate Jacobi SVD algorithm (why the transpose of a pivoted triangle: two or three sweeps do).
 #include "marquardt/linalg/triangle.hpp"
 
 #include <algorithm>
@@ -42,6 +44,21 @@ void apply_reflector(const Reflector& h, const Column& v, double& top, Target be
 
 // 2^300 bounds the scaling, so that s^2 alpha stays in range as well.
 constexpr int most_scaling = 300;
+// Quadratic convergence takes a handful; this many only where rounding keeps a pair from settling.
+constexpr int most_sweeps = 30;
+
+// Columns p and q of L, and entries p and q of w, by the angle whose double has the cotangent zeta.
+void rotate(Matrix& L, Vector& w, Index p, Index q, double zeta) {
+  const double t = std::copysign(1 / (std::abs(zeta) + std::hypot(1, zeta)), zeta);
+  const double cosine = 1 / std::hypot(1, t), sine = cosine * t;
+  const auto turn = [cosine, sine](double& x, double& y) {
+    const double before = x;
+    x = cosine * x + sine * y;
+    y = cosine * y - sine * before;
+  };
+  for (Index i = 0; i < L.rows(); ++i) turn(L(i, p), L(i, q));
+  turn(w[p], w[q]);
+}
 
 // T = s A, the root of C folded in
 void root_of_triangle(const Model& model, Root& root) {
@@ -173,6 +190,30 @@ void pivot_columns(Matrix& T, Vector& w, Eigen::VectorXi& order) {
     for (Index j = k + 1; j < n; ++j) apply_reflector(h, v, T(k, j), T.col(j).tail(n - k - 1));
     apply_reflector(h, v, w[k], w.tail(n - k - 1));
     v.setZero();
+  }
+}
+
+void orthogonalise(Matrix& L, Vector& w) {
+  const Index n = L.cols();
+  assert(w.size() == n);
+  const double orthogonal = static_cast<double>(n) * epsilon;
+  bool rotated = true;
+  for (int sweep = 0; rotated && sweep < most_sweeps; ++sweep) {
+    rotated = false;
+    for (Index p = 0; p < n; ++p) {
+      for (Index q = p + 1; q < n; ++q) {
+        double a = L.col(p).squaredNorm(), b = L.col(q).squaredNorm();
+        const double c = L.col(p).dot(L.col(q));
+        if (b > a) {  // the longer one first: they come out sorted
+          L.col(p).swap(L.col(q));
+          std::swap(w[p], w[q]);
+          std::swap(a, b);
+        }
+        if (!(std::abs(c) > orthogonal * std::sqrt(a) * std::sqrt(b))) continue;
+        rotated = true;
+        rotate(L, w, p, q, (a - b) / (2 * c));
+      }
+    }
   }
 }
 

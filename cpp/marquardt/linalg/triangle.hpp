@@ -3,6 +3,7 @@
 //   square_root      a triangle T with T'T = B + C, from either form of rows
 //   fold_diagonal    the triangle of [T; diag(s)]
 //   pivot_columns    column-pivoted QR of a square matrix
+//   orthogonalise    one-sided Jacobi: columns rotated until they are orthogonal
 #pragma once
 
 #include "marquardt/linalg/model.hpp"
@@ -36,5 +37,9 @@ void fold_diagonal(const VectorView& s, Matrix& T, Vector& w, Matrix& fill);
 
 // T P = Q R: T is overwritten by R, w by Q'w, and the entries of `order` travel with their columns.
 void pivot_columns(Matrix& T, Vector& w, Eigen::VectorXi& order);
+
+// L W with orthogonal W and orthogonal columns, in falling length; w becomes W'w. For the triangle R of a
+// pivoted QR and L = R' these columns are sigma_i v_i of R = U diag(sigma) V', and w becomes U'w, without U.
+void orthogonalise(Matrix& L, Vector& w);
 
 }  // namespace marquardt

@@ -8,6 +8,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
 
@@ -25,8 +27,6 @@ constexpr double complex_relative_step = 1e-20;
 constexpr double complex_zero = std::numeric_limits<double>::min() / complex_relative_step;
 // Below this |x_j| a step of eps |x_j| is no normal number any more: such a parameter counts as zero.
 constexpr double as_good_as_zero = std::numeric_limits<double>::min() / (epsilon * epsilon);
-
-double norm_or_zero(const Vector& r) { return r.size() ? r.stableNorm() : 0.0; }
 
 }  // namespace
 
@@ -72,14 +72,14 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
   }
   remeasure_poor_columns(x, r, J);
   column_norms_.resize(x.size());
-  for (Index j = 0; j < x.size(); ++j) column_norms_[j] = J.col(j).stableNorm();
+  for (Index j = 0; j < x.size(); ++j) column_norms_[j] = safe_norm(J.col(j));
 }
 
 // s_j: see the header. Without a Jacobian yet, |x_j| alone, and 1 where that is 0.
 void Differenced::sizes(const Vector& x, const Vector& r) {
   size_ = x.cwiseAbs();
   const bool known = column_norms_.size() == x.size() && column_norms_.allFinite();
-  const double F = known ? std::max(norm_or_zero(r), column_norms_.cwiseProduct(size_).maxCoeff()) : 0.0;
+  const double F = known ? std::max(safe_norm(r), column_norms_.cwiseProduct(size_).maxCoeff()) : 0.0;
   for (Index j = 0; j < x.size(); ++j) {
     if (known && column_norms_[j] > 0) {
       const double visible = std::min(kappa * F / column_norms_[j], 1.0);
@@ -138,14 +138,14 @@ void Differenced::measure(const Vector& x, const Vector& r, const std::vector<St
         J.col(j) = (values_.col(k) - r) * (h2 / (h1 * (h2 - h1))) - (values_.col(k + 1) - r) * (h1 / (h2 * (h2 - h1)));
       }
     }
-    change_[j] = (values_.col(k) - r).stableNorm();
+    change_[j] = safe_norm(values_.col(k) - r);
   }
 }
 
 // Columns that came out non-finite are measured on the other side of x, lost ones with longer steps. At a parameter
 // that is exactly 0 the guessed size 1 may be absurdly large: a column that dwarfs r says so, and gives the right size.
 void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J) {
-  const double norm_r = norm_or_zero(r);
+  const double norm_r = safe_norm(r);
   for (Index j = 0; j < x.size(); ++j) {
     if (box_.fixed(j)) continue;
     if (!J.col(j).allFinite()) {
@@ -163,7 +163,7 @@ void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matri
 
 // Steps a thousand, then a million times longer, at last one for a parameter of size 1; the first that shows is kept.
 void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J) {
-  const double norm_r = norm_or_zero(r);
+  const double norm_r = safe_norm(r);
   const double unit = std::max(1.0, std::abs(x[j]));
   const Vector before = J.col(j);
   double previous = size_[j];
@@ -182,8 +182,8 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
 // At a parameter that is exactly 0, whose size 1 was a guess: a hundredth of it at a time, until the change of r that
 // the column predicts over that size is no longer absurd.
 void Differenced::shorten(const Vector& x, const Vector& r, Index j, Matrix& J) {
-  const double norm_r = norm_or_zero(r);
-  for (int k = 0; k < 8 && J.col(j).stableNorm() * size_[j] > absurd * norm_r; ++k) {
+  const double norm_r = safe_norm(r);
+  for (int k = 0; k < 8 && safe_norm(J.col(j)) * size_[j] > absurd * norm_r; ++k) {
     const Vector before = J.col(j);
     measure(x, r, {stencil(x, j, 0.01 * size_[j], 1)}, J);
     if (!J.col(j).allFinite()) {

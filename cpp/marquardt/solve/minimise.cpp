@@ -10,6 +10,8 @@
 #include <cmath>
 #include <utility>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
 
@@ -96,7 +98,7 @@ Status Minimiser::pass() {
     const Arithmetic arithmetic(observer_, work());
     return step_.propose(here_);
   }();
-  if (trial.usable && (trial.x - x0_).stableNorm() > options_.max_dx) return Status::distance_limit;
+  if (trial.usable && safe_norm(trial.x - x0_) > options_.max_dx) return Status::distance_limit;
   there_.cost = infinity;
   if (trial.usable) problem_.value(trial.x, there_);
   const double fall = cost_fall(here_, there_);
@@ -216,7 +218,7 @@ Status Minimiser::polish() {
 bool Minimiser::admissible(Vector& x) const {
   if (!x.allFinite()) return false;
   step_.admit(x);
-  return x != here_.x && (x - x0_).stableNorm() <= options_.max_dx;
+  return x != here_.x && safe_norm(x - x0_) <= options_.max_dx;
 }
 
 // To the point found outside the method's own steps, where it starts afresh.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
 
@@ -57,7 +59,7 @@ Eigen::VectorXi Certifier::active(const Point& here) const {
 
 double Certifier::measure(const Vector& y) const {
   scaled_ = norms_.cwiseProduct(y);  // stableNorm of an expression would allocate
-  return scaled_.stableNorm();
+  return safe_norm(scaled_);
 }
 
 const Certificate& Certifier::certify(const Point& here) {
@@ -91,10 +93,10 @@ const Certificate& Certifier::certify(const Point& here) {
   doubt_ = -p_hat_;
   c.rho = std::sqrt(2 * gain(*full_));
   c.p = d_.cwiseProduct(p_hat_);
-  c.size = std::isfinite(c.rho) ? p_hat_.stableNorm() : infinity;
+  c.size = std::isfinite(c.rho) ? safe_norm(p_hat_) : infinity;
   c.reference = measure(here.x);
   doubt_ += p_hat_;
-  const double length = doubt_.stableNorm();
+  const double length = safe_norm(doubt_);
   const double wanted = c.reference > 0 ? c.reference : 1;
   const bool doubtful = truncated_->rank() < full_->rank() && length > 0;
   c.doubtful = (doubtful ? wanted / length : 0) * d_.cwiseProduct(doubt_);

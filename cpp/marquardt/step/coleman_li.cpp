@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt::coleman_li {
 namespace {
 
@@ -54,7 +56,7 @@ void try_reflection(const Model& model, const Vector& x, const Box& box, double 
 // The Cauchy direction, which guarantees progress.
 void try_scaled_gradient(const Model& model, const Vector& x, const Box& box, double Delta, double theta, Choice& c) {
   c.turned = -model.gradient();
-  const double length = c.turned.stableNorm();
+  const double length = safe_norm(c.turned);
   if (!(length > 0)) return;
   c.point = model.d().cwiseProduct(c.turned);
   const double end = std::min(Delta / length, theta * box.reach(x, c.point));

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "marquardt/linalg/box_qp.hpp"
+#include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/step/curvature.hpp"
 #include "marquardt/step/step.hpp"
 
@@ -80,7 +81,7 @@ void LevenbergMarquardt::adopt(const Point& here) {
     optimality_ = std::max(optimality_, std::min(std::abs(g), room));
   }
   x_hat_ = scaling_.D().cwiseProduct(here.x);
-  length_of_x_ = x_hat_.stableNorm();
+  length_of_x_ = safe_norm(x_hat_);
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
   curvature_.adopt(here, d_);
@@ -140,7 +141,7 @@ void LevenbergMarquardt::finish_trial(const Point& here, bool boxed) {
     if (active_[j] > 0) trial_.x[j] = box_.upper[j];
   }
   box_.project(trial_.x);
-  trial_.size = p_hat_.stableNorm();
+  trial_.size = safe_norm(p_hat_);
   trial_.reference = length_of_x_;
   trial_.cut = false;
   trial_.usable = trial_.x.allFinite() && trial_.x != here.x;

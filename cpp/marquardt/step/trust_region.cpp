@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/secular.hpp"
 #include "marquardt/step/coleman_li.hpp"
 #include "marquardt/step/step.hpp"
@@ -92,7 +93,7 @@ void TrustRegion::adopt(const Point& here) {
     if (box_.fixed(j)) C_[j] = 1;  // at rest: see model.hpp
   }
   x_hat_ = scaling_.D().cwiseProduct(here.x);
-  length_of_x_ = x_hat_.stableNorm();
+  length_of_x_ = safe_norm(x_hat_);
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
 }
@@ -102,9 +103,9 @@ double TrustRegion::first_radius(const Point& here) const {
   if (rule == "number") return options_.initial_trust_radius_value;
   // ||x|| in the model's variables
   const Vector x_hat = (d_.array() > 0).select(here.x.array() / d_.array(), 0.0);
-  const double length = x_hat.stableNorm();
+  const double length = safe_norm(x_hat);
   // ||g||^3 / g'Bg with g brought to length 1, so that nothing overflows
-  const double norm = model_.gradient().stableNorm();
+  const double norm = safe_norm(model_.gradient());
   const Vector u = norm > 0 ? Vector(model_.gradient() / norm) : model_.gradient();
   const double curvature = 2 * model_.along(Vector::Zero(u.size()), u).a;
   const double cauchy = curvature > 0 ? norm / curvature : 0;
@@ -126,7 +127,7 @@ const Trial& TrustRegion::propose(const Point& here) {
   trial_.p = d_.cwiseProduct(p_hat_);
   trial_.x = here.x + trial_.p;
   admit(trial_.x);
-  trial_.size = p_hat_.stableNorm();
+  trial_.size = safe_norm(p_hat_);
   trial_.reference = length_of_x_;
   trial_.cut = secular_step.at_edge;
   trial_.usable = trial_.x.allFinite() && trial_.x != here.x;
