@@ -89,7 +89,7 @@ const std::vector<Numbers>& rules() {
       {"min_trust_radius", {-1e-300, not_a_number, infinity}, {0, 1e-300, 1}},
       {"tr_increase_threshold", {0.2, 1, 2, not_a_number, -1, infinity}, {0.25, 0.5, 0.999}},
       {"tr_decrease_threshold", {0, -0.1, 1, not_a_number, infinity}, {1e-3, 0.25, 0.75}},
-      {"tr_increase_ratio", {0.999, 0, -2, not_a_number, infinity}, {1, 1.5, 100}},
+      {"tr_increase_ratio", {1, 0.999, 0, -2, not_a_number, infinity}, {1.001, 1.5, 100}},
       {"tr_decrease_ratio", {0, 1, 2, -0.5, not_a_number, infinity}, {1e-3, 0.5, 0.999}},
   };
   return list;

@@ -230,12 +230,15 @@ def lm_solve(
     Notes
     -----
     ``(J.T @ J + lambda * D**2) p = -g`` is solved by Cholesky; a step that leaves the box is replaced by the exact
-    minimiser of the damped model in the box. Damping by the gain ratio [2]_, scaling after [1]_.
+    minimiser of the damped model in the box. Damping by the gain ratio [2]_, scaling after [1]_. A step that stays in
+    the box is bent along the curvature of the residuals [3]_, which the last step has shown without an evaluation.
 
     References
     ----------
     .. [1] J. J. More, The Levenberg-Marquardt algorithm: implementation and theory, 1978.
     .. [2] H. B. Nielsen, Damping parameter in Marquardt's method, 1999.
+    .. [3] M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm for nonlinear
+       least-squares minimization, 2012.
 
     Examples
     --------

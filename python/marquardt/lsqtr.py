@@ -53,15 +53,15 @@ def lsqtr(
     ----------
     fun : callable
         ``fun(x, *args) -> residuals``, shape (m,); with ``jac=True`` ``(residuals, Jacobian)``.
-    x0 : array_like, shape (n,)
-        Start. Integers and booleans are promoted to float64.
+    x0 : array_like, shape (n,), or a scalar
+        Start. Integers, booleans and single precision are promoted to float64.
     jac : callable, True, '2-point', '3-point' or 'cs'
         ``jac(x, *args) -> array of shape (m, n)`` in any layout; True if `fun` returns both; or differences.
-    bounds : (lower, upper)
+    bounds : (lower, upper), or an object with `lb` and `ub` such as scipy.optimize.Bounds
         Each a scalar, an array of shape (n,) or None for unbounded. ``lower == upper`` fixes a parameter.
     args : tuple
         Extra arguments of `fun`, `jac` and `callback`.
-    x_scale : 'jac' or array_like, shape (n,)
+    x_scale : 'jac', a scalar or array_like, shape (n,)
         Characteristic size of each parameter; 'jac' takes the inverse of the largest column norm of the Jacobian
         seen so far.
     ftol, xtol, gtol : float or None, default 1e-6
@@ -69,19 +69,21 @@ def lsqtr(
         of the gradient times the distance to the bound it points at. None switches a test off. None of them alone
         makes a success: the point must look first-order to a measure without units as well.
     verbose : {0, 1, 2}, default 1
-        0 silent, 1 a report at the end, 2 a line per iteration.
+        0 silent, 1 a report at the end, 2 a line per iteration as well: "Step norm" is that of the scaled variables.
     maxiter : int, optional
         Largest number of iterations, ``100 * n`` by default.
     callback : callable, optional
-        ``callback(x, *args)`` after each accepted step; a true value or StopIteration stops the solve.
+        ``callback(x, *args)`` after each iteration; a true value or StopIteration stops the solve.
     options : mapping, optional
         - ``max_nfev`` (``5 * maxiter + 1``): largest number of residual evaluations, those of differences not counted
         - ``max_dx`` (inf): largest distance from x0
-        - ``initial_trust_radius`` ('scipy'): the length of x0 in the scaled variables; 'conngould': the length of the
-          Cauchy step; 'mix': the geometric mean of the two; or a positive number
+        - ``initial_trust_radius`` ('scipy'): the length of x0 in the scaled variables, but at least a thousandth of
+          the Cauchy step; 'conngould': the length of the Cauchy step; 'mix': the geometric mean of the two; or a
+          positive number. A rule that gives 0 becomes 1
         - ``initial_trust_ratio`` (1): factor on it
-        - ``max_trust_radius`` (inf), ``min_trust_radius`` (0): limits of the radius; below the second, or where x can
-          no longer change, the solve ends
+        - ``max_trust_radius`` (inf), ``min_trust_radius`` (0): limits of the radius, in the scaled variables, which
+          have the units of the residuals with ``x_scale='jac'``; below the second, or where x can no longer change,
+          the solve ends
         - ``tr_increase_threshold`` (0.75), ``tr_decrease_threshold`` (0.25): gain ratios above and below which the
           radius changes
         - ``tr_increase_ratio`` (2), ``tr_decrease_ratio`` (0.25): by these factors of the step's length
@@ -107,6 +109,8 @@ def lsqtr(
 
     Notes
     -----
+    Where `fun` returns single precision, rounding is expected to be that of single precision.
+
     Each step minimises the linear model within the trust radius [1]_, to 1 % of the radius; bounds by scaling with the
     distance to them and by reflection [2]_.
 

@@ -54,8 +54,8 @@ void check_trust_region(const Options& o) {
   if (!(o.tr_increase_threshold >= o.tr_decrease_threshold && o.tr_increase_threshold < 1)) {
     refuse("tr_increase_threshold", o.tr_increase_threshold, "between tr_decrease_threshold and 1");
   }
-  if (!(o.tr_increase_ratio >= 1 && std::isfinite(o.tr_increase_ratio))) {
-    refuse("tr_increase_ratio", o.tr_increase_ratio, "finite and at least 1");
+  if (!(o.tr_increase_ratio > 1 && std::isfinite(o.tr_increase_ratio))) {
+    refuse("tr_increase_ratio", o.tr_increase_ratio, "finite and greater than 1");
   }
   if (!(o.tr_decrease_ratio > 0 && o.tr_decrease_ratio < 1)) {
     refuse("tr_decrease_ratio", o.tr_decrease_ratio, "between 0 and 1");
