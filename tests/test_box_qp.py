@@ -310,6 +310,25 @@ def test_a_negative_eigenvalue_is_never_solved(H: list[list[float]], bounds: tup
     assert "negative eigenvalue" in fit.message
 
 
+@pytest.mark.parametrize("check_convex", [True, False])
+@pytest.mark.parametrize("n", [20, 100])
+def test_hardly_any_curvature_is_told_from_none(n: int, check_convex: bool) -> None:
+    rng = np.random.default_rng(n)
+    vectors, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    values, g = np.linspace(0.1, 1, n), rng.standard_normal(n)
+    for least in (1e-6, 1e-8, 1e-10):
+        values[0] = least
+        H = (vectors * values) @ vectors.T
+        fit = box_qp(0.5 * (H + H.T), g, check_convex=check_convex)
+        assert fit.status is QpStatus.SOLVED
+        assert abs(vectors[:, 0] @ fit.x) == pytest.approx(abs(vectors[:, 0] @ g) / least, rel=1e-15 * n / least)
+    values[0] = 0
+    H = (vectors * values) @ vectors.T
+    fit = box_qp(0.5 * (H + H.T), g, check_convex=check_convex)
+    assert fit.status is QpStatus.UNBOUNDED
+    assert abs(vectors[:, 0] @ fit.ray) == pytest.approx(np.linalg.norm(fit.ray), rel=1e-12)
+
+
 def test_a_negative_eigenvalue_among_forty() -> None:
     for seed in range(20):
         H, g, _, _ = random_problem(seed, 40, condition=10)
@@ -354,7 +373,42 @@ def test_any_layout_and_dtype() -> None:
     wide[::2, ::2], steps[::2] = H, g
     for matrix, right in ((np.asfortranarray(H), g), (wide[::2, ::2], steps[::2]), (H.tolist(), g.tolist())):
         np.testing.assert_array_equal(box_qp(matrix, right, lower, upper).x, expected)
-    assert box_qp([[2, 0], [0, 2]], [2, -2], np.int8(0)).x.tolist() == [0, 1]
+    np.testing.assert_allclose(box_qp([[2, 0], [0, 2]], [2, -2], np.int8(0)).x, [0, 1], rtol=4e-16)
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(None, None), (-0.1, 0.2), (-0.1, None), (None, 0.2), (0, 1)], ids=str)
+def test_a_number_or_nothing_bounds_every_variable(lower: float | None, upper: float | None) -> None:
+    H, g, _, _ = random_problem(5, 7)
+    low = np.full(7, -INF if lower is None else lower)
+    high = np.full(7, INF if upper is None else upper)
+    fit, same = box_qp(H, g, lower, upper), box_qp(H, g, low, high)
+    check(fit, H, g, low, high)
+    np.testing.assert_array_equal(fit.x, same.x)
+
+
+def test_arrays_that_begin_anywhere_and_bytes_in_any_order() -> None:
+    H, g, lower, upper = random_problem(2, 6)
+    expected = box_qp(H, g, lower, upper).x
+
+    def shifted(a: Array) -> Array:  # as in a packed record
+        room = np.zeros(a.nbytes + 1, dtype=np.uint8)
+        view = room[1:].view(float).reshape(a.shape)
+        view[...] = a
+        return view
+
+    for form in (shifted, lambda a: a.astype(">f8"), lambda a: a.astype(np.longdouble)):
+        fit = box_qp(form(H), form(g), form(lower), form(upper), form(np.zeros(6)))
+        np.testing.assert_array_equal(fit.x, expected)
+
+
+def test_results_share_nothing() -> None:
+    unbounded = box_qp(np.diag([1.0, 0.0]), ONE)
+    assert unbounded.ray is not None
+    first, second = box_qp(I2, ONE), box_qp(I2, ONE)
+    assert first.ray is None
+    assert list(first) == list(second) == list(unbounded)
+    for name in ("x", "grad", "multipliers", "active_mask"):
+        assert not np.shares_memory(first[name], second[name])
 
 
 def test_symmetric_to_rounding_is_symmetric() -> None:
@@ -404,6 +458,15 @@ I2, ONE = np.eye(2), np.ones(2)
         ((I2, ONE, 0, [1, np.nan]), ValueError, "upper bound must not be NaN"),
         ((I2, ONE, [0, 2], [1, 1]), ValueError, "at most its upper bound, got 2.0 > 1.0"),
         ((I2, ONE, INF), ValueError, "leave room for finite numbers"),
+        ((I2, ONE, float("nan"), 1.0), ValueError, "lower bound must not be NaN"),
+        ((I2, ONE, 1.0, -1.0), ValueError, "at most its upper bound, got 1.0 > -1.0"),
+        ((I2, ONE, None, -INF), ValueError, "leave room for finite numbers"),
+        ((np.array([[1.0, INF], [INF, 1.0]]), ONE), ValueError, "H must be finite"),
+        ((np.array([[1.0, np.nan], [0.0, 1.0]]), ONE), ValueError, "H must be finite"),
+        ((np.array([[np.nan, 0.0], [0.0, 1.0]]), ONE), ValueError, "H must be finite"),
+        ((I2, np.array([1.0, np.nan])), ValueError, r"g must be finite, got g\[1\] = nan"),
+        ((I2, ONE, None, None, np.array([np.nan, 0.0])), ValueError, "x0 must be finite"),
+        ((np.array([[1.0, 2.0], [3.0, 4.0]]), ONE), ValueError, "symmetric to rounding.*largest asymmetry, 1"),
         ((I2, ONE, None, None, [np.nan, 0]), ValueError, "x0 must be finite"),
         ((I2, ONE, None, None, [0, 0, 0]), ValueError, "x0 must have shape"),
         ((I2, [1, 2, 3]), ValueError, r"H must have shape \(3, 3\)"),

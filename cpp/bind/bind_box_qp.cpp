@@ -2,6 +2,7 @@
 // looked at only once.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 
 #include "bind/python.hpp"
@@ -63,12 +64,15 @@ class Side {
   const double* entries_ = nullptr;
 };
 
+// NumPy lets an array of doubles begin anywhere, as in a packed record.
+bool aligned(const py::array& v) { return reinterpret_cast<std::uintptr_t>(v.data()) % alignof(double) == 0; }
+
 // The n doubles of a vector, side by side in memory; null if it is anything else.
 const double* entries(py::handle given, Index n, const py::dtype& real) {
   if (!py::isinstance<py::array>(given)) return nullptr;
   const auto v = py::reinterpret_borrow<py::array>(given);
   const bool fits = v.dtype().is(real) && v.ndim() == 1 && v.shape(0) == n && (v.flags() & py::array::c_style) != 0;
-  return fits ? static_cast<const double*>(v.data()) : nullptr;
+  return fits && aligned(v) ? static_cast<const double*>(v.data()) : nullptr;
 }
 
 bool Side::read(py::handle given, Index n, double missing, const py::dtype& real) {
@@ -85,10 +89,9 @@ py::object name(const char* text) { return py::reinterpret_steal<py::object>(PyU
 // The names of a result's items and the type of its arrays: made once, when the module is.
 struct Names {
   py::dtype real = py::dtype::of<double>();
-  py::object x = name("x"), success = name("success"), status = name("status"), message = name("message"),
-             fun = name("fun"), grad = name("grad"), multipliers = name("multipliers"),
-             active_mask = name("active_mask"), kkt = name("kkt"), nit = name("nit"), singular = name("singular"),
-             ray = name("ray");
+  py::object x = name("x"), success = name("success"), fun = name("fun"), grad = name("grad"),
+             multipliers = name("multipliers"), active_mask = name("active_mask"), kkt = name("kkt"), nit = name("nit"),
+             singular = name("singular"), ray = name("ray");
 };
 
 void put(py::dict& fit, const py::object& key, const py::object& value) {
@@ -107,14 +110,11 @@ py::object array(const Eigen::VectorXi& v) {
   return copy;
 }
 
-// Everything there is to say, in the order in which it prints. Status and message are left for the face to name.
+// Everything there is to say but for status and message, which the face names.
 void fill(py::dict& fit, const Names& names, const BoxQp& solver, const BoxQpReport& report, const VectorView& g,
           const Vector& x) {
-  const py::object later = py::none();
   put(fit, names.x, array(x));
   put(fit, names.success, py::bool_(report.solved));
-  put(fit, names.status, later);
-  put(fit, names.message, later);
   put(fit, names.fun, py::float_(solver.objective(g, x)));
   put(fit, names.grad, array(solver.gradient()));
   put(fit, names.multipliers, array(solver.multipliers()));
@@ -122,10 +122,10 @@ void fill(py::dict& fit, const Names& names, const BoxQp& solver, const BoxQpRep
   put(fit, names.kkt, py::float_(report.kkt));
   put(fit, names.nit, py::int_(report.iterations));
   put(fit, names.singular, py::bool_(report.singular));
-  put(fit, names.ray, report.status == BoxQpStatus::unbounded ? array(solver.ray()) : later);
+  if (report.status == BoxQpStatus::unbounded) put(fit, names.ray, array(solver.ray()));
 }
 
-// Solves and fills `fit`, the face's empty result. Returns how it ended, or the name of what does not fit. One
+// Solves and fills `fit`, the face's blank result. Returns how it ended, or the name of what does not fit. One
 // dictionary filled here, and arrays looked at without casters: at n = 2 those would take ten times the solve.
 py::object solve(const Names& names, const py::object& H_given, const py::object& g_given,
                  const py::object& lower_given, const py::object& upper_given, const py::object& x0_given,
@@ -134,7 +134,7 @@ py::object solve(const Names& names, const py::object& H_given, const py::object
   const auto H = py::reinterpret_borrow<py::array>(H_given);
   const Index n = H.ndim() == 2 ? H.shape(0) : 0;
   const bool contiguous = (H.flags() & (py::array::c_style | py::array::f_style)) != 0;
-  if (n == 0 || H.shape(1) != n || !contiguous || !H.dtype().is(names.real)) return py::str("arrays");
+  if (n == 0 || H.shape(1) != n || !contiguous || !aligned(H) || !H.dtype().is(names.real)) return py::str("arrays");
   const double* const g_entries = entries(g_given, n, names.real);
   const double* const x0 = x0_given.is_none() ? g_entries : entries(x0_given, n, names.real);
   Side lower, upper;

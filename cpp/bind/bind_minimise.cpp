@@ -21,6 +21,7 @@ struct Request {
   Box box;
   std::string method, subproblem;
   Vector scale;
+  Loss loss;
   Options options;
   py::object observe;
 };
@@ -96,7 +97,7 @@ py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& b
   d["status"] = static_cast<int>(status);
   d["message"] = entry(status).sentence;
   d["cost"] = here.cost;
-  d["residuals"] = array_of(here.r);
+  d["residuals"] = array_of(here.raw.size() > 0 ? here.raw : here.r);
   report_linearisation(minimiser, box, d);
   d["nfev"] = counts.nfev;
   d["njev"] = counts.njev;
@@ -113,7 +114,7 @@ py::tuple solve(const Request& request) {
   const std::unique_ptr<Residual> residual = make_residual(request, function);
   PyObserver observer(request.observe);
   const Form form = make_subproblem(subproblem_kind(request.subproblem))->wants();
-  Problem problem(*residual, request.x0.size(), form, observer);
+  Problem problem(*residual, request.x0.size(), form, observer, request.loss);
   const std::unique_ptr<Step> step = make_step(request);
   Minimiser minimiser(problem, *step, observer, request.options, request.box);
   const auto interrupted = [&](py::error_already_set& error) {
@@ -155,15 +156,17 @@ void bind_minimise(py::module_& m) {
       "minimise",
       [](py::object fun, py::object jac, const FloatArray& x0, const FloatArray& lower, const FloatArray& upper,
          const std::string& method, const std::string& subproblem, const py::dict& options, py::tuple args,
-         const FloatArray& scale, bool vectorized, bool ravel, py::object observe) {
+         const FloatArray& scale, bool vectorized, bool ravel, const std::string& loss, const FloatArray& f_scale,
+         py::object observe) {
         return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, vector_of(x0),
                       Box{vector_of(lower), vector_of(upper)}, method, subproblem, vector_of(scale),
-                      read_options(options), std::move(observe)});
+                      Loss(loss_kind(loss), vector_of(f_scale)), read_options(options), std::move(observe)});
       },
       py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"), py::arg("method"),
       py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"), py::arg("vectorized"),
-      py::arg("ravel"), py::arg("observe"), py::pos_only(),
-      "Minimises 1/2 ||fun(x)||^2 in a box. Returns (report, exception or None). Arguments are taken as checked.");
+      py::arg("ravel"), py::arg("loss"), py::arg("f_scale"), py::arg("observe"), py::pos_only(),
+      "Minimises 1/2 ||fun(x)||^2, or a robust loss of fun(x), in a box. Returns (report, exception or None). "
+      "Arguments are taken as checked.");
 }
 
 }  // namespace marquardt::bind

@@ -8,5 +8,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   marquardt::bind::bind_derivatives(m);
   marquardt::bind::bind_minimise(m);
   marquardt::bind::bind_linear(m);
+  marquardt::bind::bind_accumulator(m);
   marquardt::bind::bind_box_qp(m);
+  marquardt::bind::bind_bounded_linear(m);
 }

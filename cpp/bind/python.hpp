@@ -18,7 +18,9 @@ void bind_status(py::module_& m);
 void bind_options(py::module_& m);
 void bind_minimise(py::module_& m);
 void bind_linear(py::module_& m);
+void bind_accumulator(py::module_& m);
 void bind_box_qp(py::module_& m);
+void bind_bounded_linear(py::module_& m);
 void bind_derivatives(py::module_& m);
 
 }  // namespace marquardt::bind

@@ -9,6 +9,8 @@
 #include "marquardt/linalg/secular.hpp"
 #include "marquardt/problem/difference.hpp"
 #include "marquardt/problem/problem.hpp"
+#include "marquardt/solve/bounded_linear.hpp"
 #include "marquardt/solve/linear.hpp"
 #include "marquardt/solve/minimise.hpp"
+#include "marquardt/solve/robust_linear.hpp"
 #include "marquardt/step/step.hpp"

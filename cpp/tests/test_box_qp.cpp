@@ -189,6 +189,40 @@ TEST_CASE("box qp: larger problems settle in a few systems") {
   CHECK(most <= 25);
 }
 
+TEST_CASE("box qp: a solution with none, few or many on their bounds, on both sides of the factor's panels of 64") {
+  BoxQp solver;
+  for (const Index n : {63, 64, 65, 130, 200}) {
+    for (const Index every : {0, 30, 3}) {  // 0: nobody is held; else every such variable is
+      for (const bool singular : {false, true}) {
+        CAPTURE(n);
+        CAPTURE(every);
+        CAPTURE(singular);
+        Matrix A = samples::with_singular_values(n, samples::spread(n, 10), 3);
+        if (singular) A.topRows(n / 4).setZero();
+        const Matrix H = A.transpose() * A;
+        const Vector one = Vector::Ones(n);
+        Vector truth = 0.9 * uniform(n, 1, 4), y = Vector::Zero(n);
+        for (Index i = 0; every > 0 && i < n; i += every) {
+          truth[i] = i % 2 == 0 ? 1 : -1;
+          y[i] = -0.5 * truth[i];
+        }
+        const Vector g = y - H * truth;
+        for (const Convexity convexity : {Convexity::assumed, Convexity::checked}) {
+          Vector x = Vector::Zero(n);
+          const BoxQpReport report = solver.solve(H, g, -one, one, x, convexity);
+          CHECK(report.solved);
+          CHECK(report.kkt <= 1e-13);
+          CHECK(report.iterations <= 12);
+          check_inside(x, -one, one);
+          check_active(solver, x, -one, one);
+          CHECK(std::abs(objective(H, g, x.cast<Long>()) - objective(H, g, truth.cast<Long>())) < 1e-12L);
+          if (!singular) CHECK((x - truth).norm() < 1e-11);  // the condition, 100, times rounding
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("box qp: hard to settle in blocks, still finished: every variable coupled to every other") {
   // Nearly singular with strong couplings; narrow boxes of very different widths put most walls in the way.
   BoxQp solver;

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from ._result import Result, Status
+from .bounded import BoundedResult, BoundedStatus, NnlsResult, lsq_linear, nnls
 from .derivatives import JacobianCheck, check_jacobian
 from .linear import LinearResult, lstsq
 from .lm import LMStatus, lm_solve
 from .lsqtr import lsqtr
+from .polynomial import PolynomialFit, polyfit
 from .quadratic import QpResult, QpStatus, box_qp
+from .robust import LadResult, RobustResult, RobustStatus, huber, lad, robust_linear
+from .streaming import RowAccumulator
 
 __all__ = [
+    "BoundedResult",
+    "BoundedStatus",
     "JacobianCheck",
     "LMStatus",
+    "LadResult",
     "LinearResult",
+    "NnlsResult",
+    "PolynomialFit",
     "QpResult",
     "QpStatus",
     "Result",
+    "RobustResult",
+    "RobustStatus",
+    "RowAccumulator",
     "Status",
     "box_qp",
     "check_jacobian",
+    "huber",
+    "lad",
     "lm_solve",
+    "lsq_linear",
     "lsqtr",
     "lstsq",
+    "nnls",
+    "polyfit",
+    "robust_linear",
 ]
 
 __version__ = "0.1.0"

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 SCHEMES = ("2-point", "3-point", "cs")
+_UNIT: Vector = np.ones(1)
+LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
 
 
 def _real(name: str, value: Any) -> NDArray[np.float64]:
@@ -152,6 +154,14 @@ def scale(name: str, value: Any, n: int) -> Vector:
     if bad.size:
         raise ValueError(f"{name} must be positive and finite, got {array.reshape(-1)[bad[0]]}")
     return _spread(array, n)
+
+
+def residual_scale(value: Any) -> Vector:
+    """The scale of a loss: positive, one number or a vector with an entry for each residual."""
+    if type(value) is float and value == 1:  # the usual case
+        return _UNIT
+    array = np.atleast_1d(_real("f_scale", value))
+    return scale("f_scale", array, array.size)
 
 
 def number(name: str, value: Any) -> float:

@@ -58,10 +58,52 @@ def minimise(
     scale: NDArray[float64],
     vectorized: bool,
     ravel: bool,
+    loss: str,
+    f_scale: NDArray[float64],
     observe: Callable[[NDArray[float64], Record, Record | None], object] | None,
     /,
 ) -> tuple[dict[str, Any], BaseException | None]: ...
-def solve_linear(A: NDArray[float64], b: NDArray[float64], rcond: float, method: str) -> dict[str, Any]: ...
+
+class RowAccumulator:
+    """The triangle of the rows seen so far."""
+
+    def __init__(self, columns: int) -> None: ...
+    def add(self, A: NDArray[float64], b: NDArray[float64]) -> None: ...
+    def merge(self, other: RowAccumulator) -> None: ...
+    def triangle(self) -> NDArray[float64]: ...
+    def restore(self, triangle: NDArray[float64], rows: int) -> None: ...
+    @property
+    def rows(self) -> int: ...
+
+def lstsq_plain(A: Any, b: Any, result: type, message: str, /) -> Any: ...
+def solve_linear(
+    A: NDArray[float64],
+    b: NDArray[float64],
+    rcond: float,
+    method: str,
+    weights: NDArray[float64] | None,
+    covariance: NDArray[float64] | None,
+    ridge: NDArray[float64] | None,
+    prior: NDArray[float64] | None,
+    constraints: NDArray[float64] | None,
+    targets: NDArray[float64] | None,
+    choose_ridge: bool,
+) -> dict[str, Any]: ...
 def box_qp(
     H: object, g: object, lower: object, upper: object, x0: object, check_convex: bool, fit: dict[str, Any]
 ) -> int | str: ...
+def solve_bounded(
+    A: NDArray[float64],
+    B: NDArray[float64],
+    lower: NDArray[float64],
+    upper: NDArray[float64],
+    start: NDArray[float64] | None,
+    max_exchanges: int,
+) -> dict[str, Any]: ...
+def fold_rows(
+    J: NDArray[float64], B: NDArray[float64], R: NDArray[float64], Z: NDArray[float64]
+) -> tuple[NDArray[float64], NDArray[float64]]: ...
+def least_absolute(A: NDArray[float64], b: NDArray[float64], max_exchanges: int) -> dict[str, Any]: ...
+def robust_linear(
+    A: NDArray[float64], b: NDArray[float64], loss: str, c: float, start: NDArray[float64], max_iterations: int
+) -> dict[str, Any]: ...

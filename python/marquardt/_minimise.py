@@ -11,6 +11,7 @@ from . import _core, _result
 from ._arguments import Vector
 
 NO_SCALE: Vector = np.empty(0)
+UNIT_LOSS_SCALE: Vector = np.ones(1)
 
 Observe = Callable[[Vector, _core.Record, "_core.Record | None"], object]
 
@@ -30,6 +31,8 @@ class Request(NamedTuple):
     scale: Vector = NO_SCALE  # D; empty: running maximum of column norms
     vectorized: bool = False
     ravel: bool = False  # residuals of any shape are flattened
+    loss: str = "linear"
+    f_scale: Vector = UNIT_LOSS_SCALE  # one entry, or one a residual
     observe: Observe | None = None
     notes: Sequence[str] = ()
 

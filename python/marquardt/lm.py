@@ -156,6 +156,8 @@ def lm_solve(
     *,
     jac: Any = None,
     callback: Callable[..., Any] | None = None,
+    loss: str = "linear",
+    f_scale: Any = 1.0,
     vectorized: bool = False,
     outside: str = "move",
     max_time: float | None = None,
@@ -200,6 +202,14 @@ def lm_solve(
         ``(m, n)`` array must then be an array, not lists).
     callback : callable, optional
         ``callback(x, *args)`` after each accepted step; a true value or StopIteration stops the solve.
+    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'tukey'}
+        What is minimised is ``0.5 * sum(C**2 * rho((r / C)**2))``, with ``C = f_scale`` and rho(z) = z (linear),
+        ``2 * (sqrt(1 + z) - 1)`` (soft_l1), z up to 1 and ``2 * sqrt(z) - 1`` beyond (huber), ``log(1 + z)`` (cauchy),
+        ``arctan(z)`` (arctan), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With the last three a solution
+        may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row scaled so that its product
+        with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the cost.
+    f_scale : float or array_like, shape (m,), default 1
+        C: from about this size on a residual is an outlier.
     vectorized : bool, default False
         `func` also accepts points stacked as rows, (k, n), and returns (k, m): differences then take one call. For
         one-dimensional `x0` only.
@@ -284,6 +294,8 @@ def lm_solve(
         scale=_scale(diag, x.size, tree),
         vectorized=bool(vectorized),
         ravel=True,
+        loss=_arguments.choice("loss", loss, _arguments.LOSSES),
+        f_scale=_arguments.residual_scale(f_scale),
         options={
             "ftol": _arguments.tolerance("ftol", ftol),
             "xtol": _arguments.tolerance("xtol", xtol),

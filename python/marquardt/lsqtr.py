@@ -43,6 +43,8 @@ def lsqtr(
     callback: Callable[..., Any] | None = None,
     options: Mapping[str, Any] | None = None,
     *,
+    loss: str = "linear",
+    f_scale: Any = 1.0,
     vectorized: bool = False,
     outside: str = "move",
     max_time: float | None = None,
@@ -88,6 +90,14 @@ def lsqtr(
           radius changes
         - ``tr_increase_ratio`` (2), ``tr_decrease_ratio`` (0.25): by these factors of the step's length
         - ``tr_method`` ('svd'): 'svd', 'cho' or 'qr', the factorisation of the subproblem
+    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'tukey'}
+        What is minimised is ``0.5 * sum(C**2 * rho((r / C)**2))``, with ``C = f_scale`` and rho(z) = z (linear),
+        ``2 * (sqrt(1 + z) - 1)`` (soft_l1), z up to 1 and ``2 * sqrt(z) - 1`` beyond (huber), ``log(1 + z)`` (cauchy),
+        ``arctan(z)`` (arctan), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With the last three a solution
+        may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row scaled so that its product
+        with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the cost.
+    f_scale : float or array_like, shape (m,), default 1
+        C: from about this size on a residual is an outlier.
     vectorized : bool, default False
         `fun` also accepts points stacked as rows, (k, n), and returns (k, m): differences then take one call.
     outside : {'move', 'raise'}
@@ -154,6 +164,8 @@ def lsqtr(
         subproblem=subproblem,
         scale=_read_scale(x_scale, n),
         vectorized=bool(vectorized),
+        loss=_arguments.choice("loss", loss, _arguments.LOSSES),
+        f_scale=_arguments.residual_scale(f_scale),
         options={
             "ftol": _arguments.tolerance("ftol", ftol),
             "xtol": _arguments.tolerance("xtol", xtol),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,12 @@ class QpResult(_result.Fields):
         return f"QpResult({self['status'].name}, fun={self['fun']:.6g}, x={x}, kkt={self['kkt']:.1e})"
 
 
+# Every name, in the order in which they print. A copy, filled, costs less than a dictionary that grows.
+_BLANK: dict[str, Any] = dict.fromkeys(
+    ("x", "success", "status", "message", "fun", "grad", "multipliers", "active_mask", "kkt", "nit", "singular", "ray")
+)
+
+
 def box_qp(
     H: Any,
     g: Any,
@@ -121,8 +127,9 @@ def box_qp(
 
     Notes
     -----
-    A few sweeps over the coordinates guess the active set; block principal pivoting makes it right in one to a few
-    linear systems, which share what they can of one Cholesky factor. Should it not settle, a projected Newton method
+    A few sweeps over the coordinates guess the active set; where they leave hardly anybody on a bound, the minimiser
+    without bounds is tried. Block principal pivoting makes the set right in one to a few linear systems, which share
+    what they can of one Cholesky factor. Should it not settle, a projected Newton method
     with an exact line search takes over, and in the end an active-set method that changes one bound at a time, which
     ends after finitely many steps.
 
@@ -144,12 +151,12 @@ def box_qp(
     """
     if type(check_convex) is not bool:
         raise TypeError(f"check_convex must be True or False, got {check_convex!r}")
-    fit = QpResult()
+    fit = QpResult(_BLANK)
     end = _core.box_qp(H, g, lower, upper, x0, check_convex, fit)
-    if type(end) is str:  # nothing was solved, and this is what does not fit
+    if isinstance(end, str):  # nothing was solved, and this is what does not fit
         H, g, lower, upper, x0 = _arrays(H, g, lower, upper, x0)
         end = _core.box_qp(H, g, lower, upper, x0, check_convex, fit)
-        if type(end) is str:
+        if isinstance(end, str):
             _refuse(end, H, g, lower, upper, x0)
     fit["status"], fit["message"] = _ENDS[end]
     return fit
@@ -181,7 +188,7 @@ def _bound(name: str, value: Any, n: int, missing: float) -> _Array:
     return np.array(np.broadcast_to(side, (n,)))
 
 
-def _refuse(culprit: str, H: _Array, g: _Array, lower: _Array, upper: _Array, x0: _Array | None) -> None:
+def _refuse(culprit: str, H: _Array, g: _Array, lower: _Array, upper: _Array, x0: _Array | None) -> NoReturn:
     """Say in a sentence what the core found not to fit."""
     if culprit == "symmetry":
         gap = np.abs(H - H.T)
@@ -194,3 +201,4 @@ def _refuse(culprit: str, H: _Array, g: _Array, lower: _Array, upper: _Array, x0
         if culprit == name:
             _arguments.finite(name, value)
     _arguments.box((lower, upper), g.size)
+    raise ValueError(f"box_qp cannot use these {culprit}")  # a rule of the core that is not told above

@@ -3,9 +3,10 @@
 //   gradient   y = Hx + g;  at the solution y_i = 0 (free), >= 0 (at the lower bound), <= 0 (at the upper bound)
 //   step       H_FF d_F = -y_F over the free set F
 //
-// Three ways to the right free set, each taking over where the one before it gives up:
+// Four ways to the right free set, each taking over where the one before it gives up:
 //
 //   sweeps  Gauss-Seidel over the coordinates, each clipped to its bounds: a guess of the active set for O(n^2)
+//   whole   where the first sweep leaves hardly anybody on a bound: the minimiser over all of space, if it is inside
 //   blocks  principal pivoting: the step is taken whole; free variables now outside become held, held ones with a
 //           gradient of the wrong sign become free, all at once (Judice & Pires). Usually one to five systems. It may
 //           cycle, so the number of wrong ones has to fall within a few systems.
@@ -22,18 +23,20 @@
 // their absolute values. A change of units in any variable changes nothing.
 //
 // Where H_FF is singular to rounding, blocks take proximal steps (H_FF + shift diag(H_FF)) d_F = -y_F, whose fixed
-// points are those of the Newton step. On faces its eigenvectors decide (rare; Eigen's solver allocates there): a
-// gradient with a part in the null space gives a direction in which q falls linearly to the next wall, or without end;
-// otherwise the Newton step of minimum norm, in units that make the diagonal of H one, is taken.
-// References: Judice & Pires (1994); Bertsekas (1982); More & Toraldo (1991); Nocedal & Wright, Numerical
-// Optimization, 16.7; Rockafellar (1976), Monotone operators and the proximal point algorithm.
+// points are those of the Newton step; one that does not shrink and meets no wall is a ray. On faces its eigenvectors
+// decide (rare; Eigen's solver allocates there): a gradient with a part in the null space gives a direction in which q
+// falls linearly to the next wall, or without end; otherwise the Newton step of minimum norm, in units that make the
+// diagonal of H one, is taken.
+//
+// References: Judice & Pires (1994); Bertsekas (1982); More & Toraldo (1991); Nocedal & Wright, Numerical Optimization,
+// 16.7; Rockafellar (1976), Monotone operators and the proximal point algorithm.
 #include "marquardt/linalg/box_qp.hpp"
 
-#include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
 
 namespace marquardt {
 namespace {
@@ -63,9 +66,50 @@ constexpr double remote_size = 1e6;
 // 1 / (100 n) of x.
 constexpr double settled_step = 0.05;
 
-// Where the guess holds no more than one variable in eight, factoring all of H costs 1.5 times the free part of it, and
-// tells whether the box matters at all.
+// Where a first guess holds no more than one variable in eight, the box may not matter at all: one factorisation of all
+// of H tells, at 1.5 times the price of the free part's.
 constexpr Index few_held = 8;
+
+// Steps with a shifted factor cost O(n^2) each: one more is taken where the conditions hold less well than this.
+constexpr double fine_level = 10 * epsilon;
+
+// Columns factored one after the other before the rest of the matrix hears of them. Within a panel four earlier columns
+// are subtracted per pass, which up to about n = 150 beats Eigen's blocks (twice as fast at n = 50, plain SSE2).
+constexpr Index panel = 64;
+
+using Block = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
+
+// Column j of the factor, from row j down, given the columns from `left` to j - 1 and what those before have taken.
+void eliminate(Block& A, Index left, Index j) {
+  const Index m = A.rows() - j;
+  auto column = A.col(j).tail(m);
+  const auto earlier = [&A, m](Index c) { return A.col(c).tail(m); };
+  Index k = left;
+  for (; k + 4 <= j; k += 4) {
+    column -= A(j, k) * earlier(k) + A(j, k + 1) * earlier(k + 1) + A(j, k + 2) * earlier(k + 2) +
+              A(j, k + 3) * earlier(k + 3);
+  }
+  for (; k < j; ++k) column -= A(j, k) * earlier(k);
+}
+
+// A = LL', its lower triangle in place. False at the first pivot L_jj^2 that is not above least[j].
+bool cholesky(Block A, const double* least) {
+  const Index n = A.rows();
+  for (Index left = 0; left < n; left += panel) {
+    const Index right = std::min(n, left + panel), rest = n - right;
+    for (Index j = left; j < right; ++j) {
+      eliminate(A, left, j);
+      if (!(A(j, j) > least[j])) return false;
+      A(j, j) = std::sqrt(A(j, j));
+      A.col(j).tail(n - j - 1) *= 1 / A(j, j);
+    }
+    if (rest == 0) continue;
+    A.bottomRightCorner(rest, rest)
+        .selfadjointView<Eigen::Lower>()
+        .rankUpdate(A.block(right, left, rest, right - left), -1);
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -99,21 +143,36 @@ BoxQpReport BoxQp::solve(const MatrixView& H, const VectorView& g, const VectorV
   indefinite_ = checked && refuted_by_diagonal(qp);
   if (std::isfinite(report.kkt) && !indefinite_) {
     report.solved = report.kkt <= tolerance_ && !remote(qp, x);
-    const bool cold = !report.solved && block_limit_ > 0 && (active_.array() == 0).all();
-    if (cold) sweep(qp, x);
-    if (cold) report.kkt = measure(qp, x);
-    rank_by_margin(qp, x);
-    const bool whole = checked || (cold && few_held * group() >= (few_held - 1) * n);
-    if (whole && factor_whole(qp, checked) && !report.solved && take_whole_step(qp, x)) {
-      ++report.iterations;
-      report.kkt = measure(qp, x);
-      report.solved = shift_ == 0 && report.kkt <= tolerance_;
-    }
+    guess(qp, x, checked, report);
     if (!report.solved && !indefinite_) report.solved = settle_blocks(qp, x, report);
-    if (!report.solved && !indefinite_) settle_faces(qp, x, report);
+    if (!report.solved && !indefinite_ && report.status != BoxQpStatus::unbounded) settle_faces(qp, x, report);
   }
   finish(qp, x, report);
   return report;
+}
+
+// A first active set, the order of the variables, and the factor of all of H if that is due or likely to be the last.
+void BoxQp::guess(const Problem& qp, Vector& x, bool prove, BoxQpReport& report) {
+  const Index n = x.size();
+  const bool cold = !report.solved && block_limit_ > 0 && (active_.array() == 0).all();
+  const bool clear = !cold || sweep(qp, x, true);
+  const bool few = few_held * (active_.array() != 0).count() <= n;
+  if (cold && !few) report.kkt = measure(qp, x);
+  rank_by_margin(qp, x);
+  if (!(prove || (cold && few)) || !factor_whole(qp, prove)) {
+    if (cold && few && !indefinite_) resume_sweeps(qp, x, report);
+    return;
+  }
+  if (report.solved) return;
+  const bool worthwhile = few || !clear || n <= panel;  // likely the last step, or a cheap one
+  const bool inside = worthwhile && take_whole_step(qp, x, report);
+  if (cold && few && !inside) resume_sweeps(qp, x, report);
+}
+
+// The sweeps that looked unnecessary.
+void BoxQp::resume_sweeps(const Problem& qp, Vector& x, BoxQpReport& report) {
+  sweep(qp, x, false);
+  report.kkt = measure(qp, x);
 }
 
 // Sizes, checks, and the start projected into the box. False if anything that counts is not finite.
@@ -121,11 +180,10 @@ bool BoxQp::start(const Problem& qp, Vector& x) {
   const Index n = qp.g.size();
   if (x.size() != n) x.setZero(n);
   active_.setZero(n);
-  if (factor_.rows() != n) {
+  if (factor_.rows() != n) {  // buffers that most problems do not need get their size where they are used
     factor_.resize(n, n);
-    for (Vector* v : {&gradient_, &scale_, &roots_, &direction_, &image_, &breaks_, &step_, &refuge_}) v->resize(n);
-    next_.resize(n);
-    for (std::vector<Index>* v : {&order_, &walls_, &scratch_}) v->reserve(static_cast<std::size_t>(n));
+    for (Vector* v : {&gradient_, &scale_, &roots_, &step_, &trial_}) v->resize(n);
+    for (std::vector<Index>* v : {&order_, &scratch_}) v->reserve(static_cast<std::size_t>(n));
   }
   tolerance_ = 10 * static_cast<double>(n) * epsilon;     // LL' leaves about (3n + 1) epsilon
   least_shift_ = 100 * static_cast<double>(n) * epsilon;  // what factor_leading takes for singular
@@ -137,7 +195,7 @@ bool BoxQp::start(const Problem& qp, Vector& x) {
     x[i] = std::isfinite(x[i]) ? std::clamp(x[i], qp.lower[i], qp.upper[i]) : std::clamp(0.0, qp.lower[i], qp.upper[i]);
     roots_[i] = std::sqrt(std::max(qp.H(i, i), 0.0));
   }
-  return qp.H.allFinite() && qp.g.allFinite();
+  return (0 * qp.H).sum() == 0 && (0 * qp.g).sum() == 0;  // nothing infinite or NaN, in one vectorised pass
 }
 
 // What the public sees: which bounds x is on, and why it ended.
@@ -162,7 +220,7 @@ Vector BoxQp::multipliers() const {
 // The gradient afresh, the size of its terms, and the largest relative violation (NaN if anything overflowed).
 double BoxQp::measure(const Problem& qp, const Vector& x) {
   gradient_ = qp.g;
-  gradient_.noalias() += qp.H * x;
+  if ((x.array() != 0).any()) gradient_.noalias() += qp.H * x;
   const double weight = roots_.dot(x.cwiseAbs());
   double worst = 0;
   for (Index i = 0; i < x.size(); ++i) {
@@ -200,40 +258,49 @@ bool BoxQp::wrongly_held(const Problem& qp, const Vector& x, Index i) const {
 
 // ---------------------------------------------------------------------------------------------------- sweeps
 
-// x moves to the minimiser along one coordinate after the other; gradient_ follows. Ends early once a round, but for
-// the first, leaves every variable on the side of its bounds where it was.
-void BoxQp::sweep(const Problem& qp, Vector& x) {
+// x moves to the minimiser along one coordinate after the other; gradient_ follows. Ends once a round leaves every
+// variable on the side of its bounds where it was; with `until_few` also once hardly any is held. False if it has not
+// come to that.
+bool BoxQp::sweep(const Problem& qp, Vector& x, bool until_few) {
+  bool changed = true;
   for (int round = 0; round < sweeps; ++round) {
-    bool changed = round == 0;
+    changed = false;
+    Index held = 0;
     for (Index i = 0; i < x.size(); ++i) {
       const double y = gradient_[i], h = qp.H(i, i);
       const double free = h > 0 ? x[i] - y / h : y > 0 ? -infinity : y < 0 ? infinity : x[i];
       const double there = std::clamp(free, qp.lower[i], qp.upper[i]), move = there - x[i];
-      if (move == 0 || !std::isfinite(move)) continue;
-      x[i] = there;
-      gradient_ += move * qp.H.col(i);
-      const int side = static_cast<int>(there == qp.upper[i]) - static_cast<int>(there == qp.lower[i]);
+      if (move != 0 && std::isfinite(move)) {
+        x[i] = there;
+        gradient_ += move * qp.H.col(i);
+      }
+      const int side = static_cast<int>(x[i] == qp.upper[i]) - static_cast<int>(x[i] == qp.lower[i]);
       changed = changed || side != active_[i];
       active_[i] = side;
+      held += static_cast<Index>(side != 0);
     }
-    if (!changed) break;
+    if (!changed || (until_few && few_held * held <= x.size())) break;
   }
   mark(qp, x);
+  return !changed;
 }
 
 // --------------------------------------------------------------------------------------- the factor and its order
 
 // Free variables first, those far from their walls before those near: the near ones are the ones likely to change.
+// Where no bound is in play they keep their own order, which is the cheapest to factor.
 void BoxQp::rank_by_margin(const Problem& qp, const Vector& x) {
-  order_.clear();
+  order_.resize(static_cast<std::size_t>(x.size()));
+  std::iota(order_.begin(), order_.end(), Index{0});
+  factored_ = 0;
+  if ((active_.array() == 0).all()) return;
+  Vector& margin = trial_;
   for (Index i = 0; i < x.size(); ++i) {
-    order_.push_back(i);
-    const double margin = std::min(x[i] - qp.lower[i], qp.upper[i] - x[i]) * roots_[i];
-    breaks_[i] = active_[i] != 0 ? -1 : roots_[i] > 0 ? margin : 0;
+    const double room = std::min(x[i] - qp.lower[i], qp.upper[i] - x[i]) * roots_[i];
+    margin[i] = active_[i] != 0 ? -1 : roots_[i] > 0 ? room : 0;
   }
   std::sort(order_.begin(), order_.end(),
-            [this](Index a, Index b) { return breaks_[a] > breaks_[b] || (breaks_[a] == breaks_[b] && a < b); });
-  factored_ = 0;
+            [&margin](Index a, Index b) { return margin[a] > margin[b] || (margin[a] == margin[b] && a < b); });
 }
 
 // Brings order_ up to date with the working set, free variables first, and factored_ with order_. Returns the number of
@@ -254,28 +321,39 @@ Index BoxQp::group() {
   return free;
 }
 
+// Rows p to k - 1 and columns 0 to k - 1 of H in the order of order_, lower triangle, the shift added.
+void BoxQp::gather(const Problem& qp, Index p, Index k) {
+  const bool in_order = std::is_sorted(order_.begin(), order_.begin() + k) && (k == 0 || at(k - 1) == k - 1);
+  for (Index b = 0; b < k; ++b) {
+    const Index top = std::max(p, b);
+    if (in_order) {
+      factor_.col(b).segment(top, k - top) = qp.H.col(b).segment(top, k - top);
+    } else {
+      const auto column = qp.H.col(at(b));
+      for (Index a = top; a < k; ++a) factor_(a, b) = column[at(a)];
+    }
+  }
+  if (shift_ == 0) return;
+  // a column of zeros has no unit of its own
+  for (Index a = p; a < k; ++a) factor_(a, a) += shift_ * (roots_[at(a)] > 0 ? factor_(a, a) : 1);
+}
+
 // Rows p to k - 1 of the factor of H + shift diag(H), for the first k variables of order_; rows before p are valid.
 // False if a pivot is zero to rounding.
 bool BoxQp::factor_leading(const Problem& qp, Index p, Index k) {
-  factored_ = k;
-  for (Index b = 0; b < k; ++b) {
-    for (Index a = std::max(p, b); a < k; ++a) factor_(a, b) = qp.H(at(a), at(b));
-  }
-  // a column of zeros has no unit of its own
-  for (Index a = p; a < k; ++a) factor_(a, a) += shift_ * (roots_[at(a)] > 0 ? factor_(a, a) : 1);
-  auto tail = factor_.block(p, p, k - p, k - p);
+  gather(qp, p, k);
+  Block tail = factor_.block(p, p, k - p, k - p);
   if (p > 0) {
     auto side = factor_.block(p, 0, k - p, p);
     factor_.topLeftCorner(p, p).triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(side);
     tail.selfadjointView<Eigen::Lower>().rankUpdate(side, -1);
   }
-  const Eigen::LLT<Eigen::Ref<Matrix>> llt(tail);  // in place
-  bool regular = llt.info() == Eigen::Success;
   // LL' leaves rounding of about k epsilon of the diagonal in a pivot that should be zero; a hundred times that is kept
   // off, because a proximal step or the eigenvectors still tell such a direction from a null one.
-  const double least_pivot = shift_ > 0 ? 0 : std::sqrt(100 * static_cast<double>(k) * epsilon);
-  for (Index a = p; a < k && regular; ++a) regular = factor_(a, a) > least_pivot * roots_[at(a)];
-  if (!regular) factored_ = 0;
+  const double least = shift_ > 0 ? 0 : 100 * static_cast<double>(k) * epsilon;
+  for (Index a = p; a < k; ++a) step_[a] = least * roots_[at(a)] * roots_[at(a)];
+  const bool regular = cholesky(tail, step_.data() + p);
+  factored_ = regular ? k : 0;
   return regular;
 }
 
@@ -290,13 +368,32 @@ bool BoxQp::factor_free(const Problem& qp) {
   return factor_leading(qp, 0, k);
 }
 
-// step_ = -(H_FF)^-1 y_F for the first k variables of order_.
-void BoxQp::newton_step(Index k) {
-  for (Index a = 0; a < k; ++a) step_[a] = -gradient_[at(a)];
-  auto step = step_.head(k);
+// v becomes (H_FF + shift diag)^-1 v, for the first k variables of order_.
+void BoxQp::solve_factored(Index k, Vector& v) const {
+  auto head = v.head(k);
   const auto L = factor_.topLeftCorner(k, k).triangularView<Eigen::Lower>();
-  L.solveInPlace(step);
-  L.transpose().solveInPlace(step);
+  L.solveInPlace(head);
+  L.transpose().solveInPlace(head);
+}
+
+// step_ = -(H_FF)^-1 y_F for the first k variables of order_. With a shift S that is the sum of two proximal steps,
+// d = -(H_FF + S)^-1 y_F and (H_FF + S)^-1 S d, as H_FF d + y_F = -S d: what the shift leaves is squared. Returns the
+// size of the second one; along a null direction it is as long as the first, elsewhere all but nothing.
+double BoxQp::newton_step(Index k) {
+  for (Index a = 0; a < k; ++a) step_[a] = -gradient_[at(a)];
+  solve_factored(k, step_);
+  if (shift_ == 0) return 0;
+  for (Index a = 0; a < k; ++a) {
+    const double root = roots_[at(a)];
+    trial_[a] = shift_ * (root > 0 ? root * root : 1) * step_[a];
+  }
+  solve_factored(k, trial_);
+  double size = 0;
+  for (Index a = 0; a < k; ++a) {
+    step_[a] += trial_[a];
+    size += roots_[at(a)] * std::abs(trial_[a]);
+  }
+  return size;
 }
 
 // e_i'He_i < 0, or zero beside an element that is not: no rounding is involved.
@@ -308,34 +405,40 @@ bool BoxQp::refuted_by_diagonal(const Problem& qp) const {
 }
 
 // The factor of all of H, its leading part that of the free variables. With `prove`, of H and the shift that rounding
-// may have taken from it: one factorisation serves singular and regular H, at the price of a second step (O(n^2)) on
-// the last face. Where it does not exist, H is indefinite.
+// may have taken from it, if need be: where not even that exists, H is indefinite. A matrix of one panel shows early
+// whether it needs the shift; a large one gets it at once, as one factorisation is then dearer than steps in two parts.
 bool BoxQp::factor_whole(const Problem& qp, bool prove) {
   group();
   const Index n = active_.size();
-  shift_ = prove ? least_shift_ : 0;
-  const bool exists = factor_leading(qp, 0, n);
-  indefinite_ = prove && !exists;
-  return exists;
+  if ((!prove || n <= panel) && factor_leading(qp, 0, n)) return true;
+  if (!prove) return false;
+  shift_ = least_shift_;
+  indefinite_ = !factor_leading(qp, 0, n);
+  return !indefinite_;
 }
 
-// To the minimiser over all of space, or what the shift leaves of it, if that is inside the box; else stays.
-bool BoxQp::take_whole_step(const Problem& qp, Vector& x) {
+// To the minimiser over all of space. False, and x stays, if that is not inside the box.
+bool BoxQp::take_whole_step(const Problem& qp, Vector& x, BoxQpReport& report) {
   const Index n = x.size();
-  newton_step(n);
+  const double second = newton_step(n);
   for (Index a = 0; a < n; ++a) {
     const Index i = at(a);
-    const double there = x[i] + step_[a];
-    if (!(there > qp.lower[i] && there < qp.upper[i])) return false;
+    trial_[i] = x[i] + step_[a];
+    if (!(trial_[i] > qp.lower[i] && trial_[i] < qp.upper[i])) return false;
   }
-  refuge_ = x;
-  for (Index a = 0; a < n; ++a) x[at(a)] += step_[a];
-  if (shift_ > 0 && remote(qp, x)) {  // perhaps a step along a null direction
-    x = refuge_;
-    return false;
-  }
+  if (shift_ > 0 && remote(qp, trial_)) return false;  // perhaps a step along a null direction
+  x.swap(trial_);
   active_.setZero();
+  ++report.iterations;
+  report.kkt = measure(qp, x);
+  report.solved = report.kkt <= tolerance_ && settled(second, x) && (shift_ == 0 || report.kkt <= fine_level);
+  if (report.solved) note_rank(n);
   return true;
+}
+
+// Whether the second part of a shifted step is noise.
+bool BoxQp::settled(double second, const Vector& x) const {
+  return shift_ == 0 || second <= settled_step * roots_.dot(x.cwiseAbs());
 }
 
 // ---------------------------------------------------------------------------------------------------- blocks
@@ -369,24 +472,26 @@ bool BoxQp::settle_blocks(const Problem& qp, Vector& x, BoxQpReport& report) {
   int patience = block_patience;
   double last = infinity;  // what the step before this one left, if on the same face
   refuge_ = x;
+  next_.resize(x.size());
 
   while (report.iterations < block_limit_ && factor_free(qp)) {
     const Index k = group();
-    newton_step(k);
+    const double second = newton_step(k);
     ++report.iterations;
-    double length = 0;
-    for (Index a = 0; a < k; ++a) {
-      x[at(a)] += step_[a];
-      length += roots_[at(a)] * std::abs(step_[a]);
+    if (falls_forever(qp, x, k, second)) {
+      report.status = BoxQpStatus::unbounded;
+      return false;
     }
+    for (Index a = 0; a < k; ++a) x[at(a)] += step_[a];
     report.kkt = measure(qp, x);
     if (!std::isfinite(report.kkt)) break;
     const Index wrong = classify(qp, x);
     if (wrong == 0) {
-      // what a shifted step leaves is taken away by another one, O(n^2)
-      const bool settled = shift_ == 0 || (length <= settled_step * roots_.dot(x.cwiseAbs()) &&
-                                           (report.kkt <= epsilon || last < infinity));
-      if (report.kkt <= tolerance_ && settled) {
+      if (report.kkt <= tolerance_ && settled(second, x)) {
+        if (shift_ > 0 && report.kkt > fine_level && report.kkt <= 0.5 * last) {
+          last = report.kkt;
+          continue;
+        }
         if (shift_ == 0 || !remote(qp, x)) {
           note_rank(k);
           return true;
@@ -415,6 +520,28 @@ bool BoxQp::settle_blocks(const Problem& qp, Vector& x, BoxQpReport& report) {
   return false;
 }
 
+// Whether the second part of a shifted step, in trial_, is a ray: it has not shrunk, meets no wall, H does not see it
+// and q falls along it by more than rounding. Then direction_ is that ray; where this is in doubt, faces decide.
+bool BoxQp::falls_forever(const Problem& qp, const Vector& x, Index k, double second) {
+  if (settled(second, x)) return false;
+  const double size = trial_.head(k).cwiseAbs().maxCoeff();
+  if (!(size > 0) || !std::isfinite(size)) return false;
+  direction_.setZero(x.size());
+  for (Index a = 0; a < k; ++a) {
+    const double d = trial_[a] / size;
+    if (std::isfinite(d > 0 ? qp.upper[at(a)] : qp.lower[at(a)])) return false;
+    direction_[at(a)] = d;
+  }
+  image_.noalias() = qp.H * direction_;
+  // the largest term, not their sum, so that an eigenvalue counts as zero no sooner than in singular_direction()
+  const double weight = roots_.cwiseProduct(direction_).cwiseAbs().maxCoeff();
+  const bool unseen = (image_.array().abs() <= tolerance_ * weight * roots_.array()).all();
+  // ten times the tolerance: the gradient carries its own rounding into the null space
+  const bool falls = gradient_.dot(direction_) < -10 * tolerance_ * scale_.dot(direction_.cwiseAbs());
+  singular_ = singular_ || (unseen && falls);
+  return unseen && falls;
+}
+
 // Is the system just solved singular? The least shift leaves that to be seen in its pivots, which a null vector v
 // leaves at shift |v|^2 / v_k^2: a hundred times the shift allows for a small last component.
 void BoxQp::note_rank(Index k) {
@@ -441,6 +568,7 @@ void BoxQp::settle_faces(const Problem& qp, Vector& x, BoxQpReport& report) {
   const int limit = block_limit_ + systems_per_variable * static_cast<int>(x.size());
   if (shift_ > 0) factored_ = 0;
   shift_ = 0;
+  for (Vector* v : {&direction_, &image_, &breaks_}) v->resize(x.size());
   if (remote(qp, x)) {
     for (Index i = 0; i < x.size(); ++i) x[i] = std::clamp(0.0, qp.lower[i], qp.upper[i]);
   }

@@ -71,23 +71,29 @@ class BoxQp {
   enum class Direction { newton, ray };  // a step of natural length 1; a line on which the model falls without end
 
   bool start(const Problem& qp, Vector& x);
+  void guess(const Problem& qp, Vector& x, bool prove, BoxQpReport& report);
+  void resume_sweeps(const Problem& qp, Vector& x, BoxQpReport& report);
   double measure(const Problem& qp, const Vector& x);
   double violation(const Problem& qp, const Vector& x, Index i) const;
   bool wrongly_held(const Problem& qp, const Vector& x, Index i) const;
   bool remote(const Problem& qp, const Vector& x) const;
   void mark(const Problem& qp, const Vector& x);
-  void sweep(const Problem& qp, Vector& x);
+  bool sweep(const Problem& qp, Vector& x, bool until_few);
   void rank_by_margin(const Problem& qp, const Vector& x);
   Index group();
   bool factor_free(const Problem& qp);
+  void gather(const Problem& qp, Index p, Index k);
   bool factor_leading(const Problem& qp, Index p, Index k);
-  void newton_step(Index k);
+  void solve_factored(Index k, Vector& v) const;
+  double newton_step(Index k);
   bool refuted_by_diagonal(const Problem& qp) const;
   bool factor_whole(const Problem& qp, bool prove);
-  bool take_whole_step(const Problem& qp, Vector& x);
+  bool take_whole_step(const Problem& qp, Vector& x, BoxQpReport& report);
+  bool settled(double second, const Vector& x) const;
   bool settle_blocks(const Problem& qp, Vector& x, BoxQpReport& report);
   Index classify(const Problem& qp, const Vector& x);
   void exchange(const Problem& qp, Vector& x);
+  bool falls_forever(const Problem& qp, const Vector& x, Index k, double second);
   void note_rank(Index k);
   bool improve(double kkt, double last);
   void settle_faces(const Problem& qp, Vector& x, BoxQpReport& report);
@@ -107,7 +113,7 @@ class BoxQp {
   Vector gradient_, scale_, roots_;    // Hx + g; the size of its terms; sqrt(H_ii)
   Vector direction_, image_, breaks_;  // H times the direction; t at which each variable meets its wall
   Vector refuge_;                      // where the blocks began
-  Vector step_;                        // of the free variables only, in the order of order_
+  Vector step_, trial_;                // of the free variables only, in the order of order_; scratch
   Matrix factor_;                      // Cholesky factor of H + shift diag(H), leading `factored_` of order_
   Eigen::VectorXi active_, next_;      // the working set; the one that follows
   std::vector<Index> order_, walls_;   // all variables, the free ones first; those with a wall ahead, nearest first

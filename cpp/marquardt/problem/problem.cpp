@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 namespace marquardt {
 namespace {
@@ -14,8 +15,8 @@ double reduction_flops(Form form, Index m, Index n) {
 
 }  // namespace
 
-Problem::Problem(Residual& residual, Index n, Form form, Host& host)
-    : residual_(residual), n_(n), accumulator_(form, n), host_(host) {}
+Problem::Problem(Residual& residual, Index n, Form form, Host& host, Loss loss)
+    : residual_(residual), loss_(std::move(loss)), n_(n), accumulator_(form, n), host_(host) {}
 
 Counts Problem::counts() const {
   Counts counts = counts_;
@@ -28,20 +29,29 @@ void Problem::value(const Vector& x, Value& at) {
   ++counts_.nfev;
   at.x = x;
   at.cost = infinity;
-  residual_.value(x, at.r);
-  if (at.r.allFinite()) {
-    const double cost = 0.5 * at.r.squaredNorm();
-    at.cost = std::isfinite(cost) ? cost : infinity;
+  Vector& own = loss_.linear() ? at.r : at.raw;
+  residual_.value(x, own);
+  if (!own.allFinite()) {  // before the loss: a bounded one would make a number of infinity
+    at.r = own;
+    return;
   }
+  if (!loss_.linear()) loss_.transform(at.raw, at.r);
+  const double cost = 0.5 * at.r.squaredNorm();
+  if (std::isfinite(cost)) at.cost = cost;
 }
 
 bool Problem::linearise(const Value& value, Point& at) {
   assert(std::isfinite(value.cost));
   ++counts_.njev;
-  residual_.jacobian(value.x, value.r, at.J);
+  residual_.jacobian(value.x, loss_.linear() ? value.r : value.raw, at.J);
   assert(at.J.rows() == value.r.size() && at.J.cols() == n_);
   const Arithmetic arithmetic(host_, reduction_flops(accumulator_.form(), at.J.rows(), n_));
   if (!at.J.allFinite()) return false;
+  if (!loss_.linear()) {
+    loss_.slopes(value.raw, slopes_);
+    at.J.array().colwise() *= slopes_.array();
+    at.raw = value.raw;
+  }
   accumulator_.clear();
   accumulator_.add(at.J, value.r);
   at.rows = accumulator_.reduced();

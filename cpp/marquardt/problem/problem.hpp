@@ -4,12 +4,14 @@
 
 #include "marquardt/base/host.hpp"
 #include "marquardt/linalg/accumulator.hpp"
+#include "marquardt/problem/loss.hpp"
 #include "marquardt/problem/residual.hpp"
 
 namespace marquardt {
 
 struct Value {
   Vector x, r;
+  Vector raw;              // with a loss: the function's own residuals, of which it made r; else empty
   double cost = infinity;  // 1/2 r'r; infinite where r is not finite
 };
 
@@ -35,7 +37,7 @@ struct Counts {
 
 class Problem {
  public:
-  Problem(Residual& residual, Index n, Form form, Host& host);
+  Problem(Residual& residual, Index n, Form form, Host& host, Loss loss = Loss());
 
   Index parameters() const { return n_; }
   Counts counts() const;
@@ -49,10 +51,12 @@ class Problem {
 
  private:
   Residual& residual_;
+  Loss loss_;
   Index n_;
   Accumulator accumulator_;
   Host& host_;
   Counts counts_;
+  Vector slopes_;
 };
 
 // cost(a) - cost(b) as 1/2 (ra - rb)'(ra + rb), which keeps the digits that a difference of sums of squares loses.

@@ -17,12 +17,14 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ro
   const std::array<double, 2> far = {0.1 * x, x < 0 ? -1.0 : 1.0};  // not across 0: r may not be defined there
   Value there;
   double best = here.cost - rounding;
+  bool outlier = false;  // with a loss: the function's own residuals change, though they cost the same
   const auto changes = [&](double value) {
     Vector point = here.x;
     point[j] = value;
     if (!admissible(point)) return false;
     problem.value(point, there);
     const bool visibly = !((there.r - here.r).norm() <= here.precision * here.norm_r);
+    outlier |= there.raw.size() > 0 && !((there.raw - here.raw).norm() <= here.precision * here.raw.norm());
     if (there.cost < best) {
       best = there.cost;
       std::swap(lower, there);
@@ -34,7 +36,7 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ro
   for (const double value : far) farther |= changes(value);
   if (best < here.cost - rounding) return Surroundings::lower;
   if (nearby) return Surroundings::minimum;
-  return farther ? Surroundings::plateau : Surroundings::no_effect;
+  return farther || outlier ? Surroundings::plateau : Surroundings::no_effect;
 }
 
 }  // namespace marquardt

@@ -1,177 +1,442 @@
-// min ||A x - b|| by orthogonal factorisations: A P = Q R, x = P R^-1 Q'b; rank-deficient A through A P = Q [T 0; 0 0]
-// Z. The rank is decided on the matrix with columns scaled to length 1, so that units of the variables do not count.
-// Reference: Golub & Van Loan, Matrix Computations, 4th ed., chapter 5; Higham (2002), chapters 19-20.
+// min ||A x - b|| by orthogonal factors.
+//
+//   tall   A = Q [R; 0],    x = R^-1 (Q'b)          wide   A' = Q [R; 0],   x = Q [R^-T b; 0], of least norm
+//
+// x is refined with residuals in extended precision: it becomes as good as if A and b were known to more digits than
+// they are. The rank is decided on the matrix with columns scaled to length 1, so that units of the variables do not
+// count, by column pivoting where the condition of R leaves a doubt.
+// References: Golub & Van Loan, Matrix Computations, 4th ed., chapter 5; Higham, Accuracy and Stability of Numerical
+// Algorithms, 2nd ed., chapters 19-20; Bjorck (1967), Iterative refinement of linear least squares solutions.
 #include "marquardt/solve/linear.hpp"
 
-#include <Eigen/Cholesky>
-#include <Eigen/QR>
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
+
+#include "marquardt/linalg/safe_norm.hpp"
+#include "marquardt/solve/linear_kernels.hpp"
+#include "marquardt/solve/linear_rank.hpp"
 
 namespace marquardt {
+
+using linear::condition_of_triangle;
+using linear::solve_upper;
+using linear::solve_upper_transposed;
+using linear::subtract_product;
+using linear::transposed_product;
+
+namespace linear {
 namespace {
 
-// The power of two next to a length, whose multiplication is exact; 1 for zero. Its inverse has to be finite too.
-double power_of_two(double length) {
-  int exponent = 0;
-  if (length > 0) std::frexp(length, &exponent);
-  return std::ldexp(1.0, std::clamp(exponent, -1000, 1000));
+// Divides x by its length and returns it; a length without a finite square is infinite.
+double normalise(double* x, Index n) {
+  double sum = 0;
+  for (Index j = 0; j < n; ++j) sum += x[j] * x[j];
+  const double length = std::sqrt(sum), inverse = 1 / length;
+  for (Index j = 0; j < n; ++j) x[j] *= inverse;
+  return length < infinity ? length : infinity;
 }
 
-// Column lengths, as powers of two: scaling by them costs no digit.
-Vector column_lengths(const MatrixView& A) {
-  Vector lengths(A.cols());
-  for (Index j = 0; j < A.cols(); ++j) lengths[j] = power_of_two(A.col(j).stableNorm());
-  return lengths;
-}
+// Up to this size the inverse is cheaper than the steps of an estimate.
+constexpr Index small_triangle = 8;
 
-double pivot_condition(const Eigen::ColPivHouseholderQR<Matrix>& qr) {
-  const Index k = std::min(qr.rows(), qr.cols());
-  const double smallest = std::abs(qr.matrixQR()(k - 1, k - 1));
-  return qr.rank() == qr.cols() && smallest > 0 ? qr.maxPivot() / smallest : infinity;
-}
-
-// Two steps of refinement of the augmented system  r + A x = b,  A'r = 0  with its residuals in extended precision:
-// x becomes as good as if A and b were known to twice the digits, whatever the size of r (Bjorck 1967, Iterative
-// refinement of linear least squares solutions). Full column rank; S = A diag(scale) is what `qr` factors. Where
-// long double is double nothing is lost, and nothing gained.
-void refine(const Matrix& S, const MatrixView& b, const Eigen::ColPivHouseholderQR<Matrix>& qr, Matrix& y) {
-  using Extended = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
-  const Index n = S.cols();
-  const auto R = qr.matrixQR().topRows(n).triangularView<Eigen::Upper>();
-  const auto P = qr.colsPermutation();
-  const Extended A = S.cast<long double>(), rhs = b.cast<long double>();
-  Extended r = rhs - A * y.cast<long double>(), x = y.cast<long double>();
-  for (int step = 0; step < 2; ++step) {
-    const Matrix f1 = (rhs - r - A * x).cast<double>(), f2 = -(A.transpose() * r).cast<double>();
-    const Matrix h = R.transpose().solve(P.transpose() * f2);
-    Matrix g = qr.householderQ().adjoint() * f1;
-    const Matrix dx = P * R.solve(g.topRows(n) - h);
-    g.topRows(n) = h;
-    const Matrix dr = qr.householderQ() * g;
-    if (!dx.allFinite() || !dr.allFinite()) return;
-    x += dx.cast<long double>();
-    r += dr.cast<long double>();
+// sum 1 / sigma_i^2 = ||S^-1||_F^2, in which all but the smallest singular value are taken for 1: exact for orthogonal
+// columns, and low by at most the largest singular value, sqrt(n).
+double condition_by_inverse(const Matrix& R, const Vector& lengths) {
+  const Index n = R.cols();
+  double inverse[small_triangle * small_triangle], sum = 0;
+  for (Index j = 0; j < n; ++j) {  // column j of S^-1 from those before it
+    double* x = inverse + j * small_triangle;
+    const double last = x[j] = lengths[j] / R(j, j);
+    sum += last * last;
+    for (Index i = 0; i < j; ++i) {
+      double s = 0;
+      for (Index l = i; l < j; ++l) s += inverse[i + l * small_triangle] * (R(l, j) / lengths[j]);
+      x[i] = -s * last;
+      sum += x[i] * x[i];
+    }
   }
-  y = x.cast<double>();
-}
-
-void by_qr(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
-  const Vector lengths = column_lengths(A);
-  Eigen::ColPivHouseholderQR<Matrix> qr(A.rows(), A.cols());
-  qr.setThreshold(rcond);
-  const Matrix scaled = A * lengths.cwiseInverse().asDiagonal();
-  qr.compute(scaled);
-  fit.rank = qr.rank();
-  fit.condition = pivot_condition(qr);
-  // The basic solution: the leading rank x rank triangle, the other variables at 0.
-  const Index k = fit.rank;
-  const Matrix rhs = qr.householderQ().adjoint() * b;
-  Matrix y = Matrix::Zero(A.cols(), b.cols());
-  y.topRows(k) = qr.matrixQR().topLeftCorner(k, k).triangularView<Eigen::Upper>().solve(rhs.topRows(k));
-  y = qr.colsPermutation() * y;
-  if (k == A.cols()) refine(scaled, b, qr, y);
-  fit.x = lengths.cwiseInverse().asDiagonal() * y;
-}
-
-// The minimum-norm solution with the rank decided on the scaled matrix: of all y1 = R11^-1 (c - R12 y2) the one for
-// which x = y / lengths is shortest, a least-squares problem in the undetermined variables alone.
-void by_scaled_minimum_norm(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
-  const Vector lengths = column_lengths(A);
-  const Matrix scaled = A * lengths.cwiseInverse().asDiagonal();
-  Eigen::ColPivHouseholderQR<Matrix> qr(A.rows(), A.cols());
-  qr.setThreshold(rcond);
-  qr.compute(scaled);
-  const Index n = A.cols(), k = qr.rank();
-  const Vector in_order = qr.colsPermutation().transpose() * lengths;
-  const Matrix c = qr.householderQ().adjoint() * b;
-  const auto R11 = qr.matrixQR().topLeftCorner(k, k).triangularView<Eigen::Upper>();
-  const auto to_x1 = in_order.head(k).cwiseInverse().asDiagonal();
-  const Matrix u = to_x1 * R11.solve(c.topRows(k));
-  // In scaled variables an entry this small is rounding; in the units of x it might outweigh everything.
-  const double noise = static_cast<double>(n) * epsilon;
-  const Matrix coupling = R11.solve(qr.matrixQR().topRightCorner(k, n - k)).unaryExpr([noise](double w) {
-    return std::abs(w) > noise ? w : 0.0;
-  });
-  Matrix W(n, n - k), right = Matrix::Zero(n, b.cols());
-  W.topRows(k) = to_x1 * coupling * in_order.tail(n - k).asDiagonal();
-  W.bottomRows(n - k).setIdentity();
-  right.topRows(k) = u;
-  Matrix x(n, b.cols());
-  x.bottomRows(n - k) = Eigen::HouseholderQR<Matrix>(W).solve(right);
-  x.topRows(k) = u - W.topRows(k) * x.bottomRows(n - k);
-  fit.rank = k;
-  fit.x = qr.colsPermutation() * x;
-}
-
-double scaled_condition(const MatrixView& A, double rcond) {
-  const Vector lengths = column_lengths(A);
-  Eigen::ColPivHouseholderQR<Matrix> qr(A.rows(), A.cols());
-  qr.setThreshold(rcond);
-  return pivot_condition(qr.compute(A * lengths.cwiseInverse().asDiagonal()));
-}
-
-void by_cod(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
-  Eigen::CompleteOrthogonalDecomposition<Matrix> cod(A.rows(), A.cols());
-  cod.setThreshold(rcond);
-  const double size = power_of_two(A.cwiseAbs().maxCoeff());  // of the whole matrix: minimum norm is that of x
-  cod.compute(A / size);
-  fit.rank = cod.rank();
-  fit.x = cod.solve(b) / size;
-  if (fit.rank == A.cols()) fit.condition = scaled_condition(A, rcond);
-}
-
-void by_svd(const MatrixView& A, const MatrixView& b, double rcond, LinearFit& fit) {
-  Eigen::BDCSVD<Matrix> svd(A, Eigen::ComputeThinU | Eigen::ComputeThinV);
-  svd.setThreshold(rcond);
-  fit.rank = svd.rank();
-  fit.singular_values = svd.singularValues();
-  fit.x = svd.solve(b);
-  if (fit.rank == A.cols()) fit.condition = scaled_condition(A, rcond);
-}
-
-void by_cholesky(const MatrixView& A, const MatrixView& b, LinearFit& fit) {
-  const Vector inverse = column_lengths(A).cwiseInverse();  // exact, like the lengths
-  const Matrix scaled = A * inverse.asDiagonal();
-  const Eigen::LLT<Matrix> llt(Matrix(scaled.transpose() * scaled));
-  const Vector pivots = llt.matrixLLT().diagonal();
-  // A squared pivot below n eps is noise of the normal equations.
-  const double least = std::sqrt(static_cast<double>(A.cols()) * epsilon);
-  if (llt.info() != Eigen::Success || !(pivots.minCoeff() > least)) {
-    throw std::invalid_argument(
-        "method 'cholesky' needs a matrix A of full column rank with condition below about 1e7: use 'auto'");
-  }
-  fit.rank = A.cols();
-  fit.condition = pivots.maxCoeff() / pivots.minCoeff();
-  fit.x = inverse.asDiagonal() * llt.solve(scaled.transpose() * b);
+  const double others = static_cast<double>(n - 1), condition = std::sqrt(std::max(1.0, sum - others));
+  return condition < infinity ? condition : infinity;  // NaN counts as infinite
 }
 
 }  // namespace
 
-LinearFit solve_linear(const MatrixView& A, const MatrixView& b, double rcond, LinearMethod method) {
-  const double threshold = rcond < 0 ? static_cast<double>(std::max(A.rows(), A.cols())) * epsilon : rcond;
-  LinearFit fit;
-  switch (method) {
+double condition_of_triangle(const Matrix& R, const Vector& lengths, Vector& v) {
+  const Index n = R.cols();
+  for (Index j = 0; j < n; ++j) {
+    if (R(j, j) == 0 || !(lengths[j] > 0)) return infinity;
+  }
+  if (n == 1) return 1;
+  if (n <= small_triangle) return condition_by_inverse(R, lengths);
+  v.resize(2 * n);
+  double *x = v.data(), *y = x + n;
+  double largest = 0;
+  std::fill(x, x + n, 1 / std::sqrt(static_cast<double>(n)));
+  for (int step = 0; step < 2; ++step) {  // x <- S'S x, S = R / lengths
+    std::fill(y, y + n, 0.0);
+    for (Index j = 0; j < n; ++j) {
+      const double w = x[j] / lengths[j];
+      for (Index i = 0; i <= j; ++i) y[i] += R(i, j) * w;
+    }
+    double sum = 0;
+    for (Index j = 0; j < n; ++j) {
+      double s = 0;
+      for (Index i = 0; i <= j; ++i) s += R(i, j) * y[i];
+      x[j] = s / lengths[j];
+      sum += x[j] * x[j];
+    }
+    largest = std::sqrt(std::sqrt(sum));
+    for (Index j = 0; j < n; ++j) x[j] /= largest * largest;
+  }
+  for (Index j = 0; j < n; ++j) {  // S'x = signs
+    double s = 0;
+    for (Index i = 0; i < j; ++i) s += R(i, j) * x[i];
+    x[j] = ((s > 0 ? -lengths[j] : lengths[j]) - s) / R(j, j);
+  }
+  double smallest = infinity;
+  for (int step = 0; step < 2; ++step) {
+    // x <- S^-1 (x / ||x||), whose length is at most 1 / sigma_min; then S'^-1 of it, likewise
+    if (step > 0) {
+      for (Index j = 0; j < n; ++j) x[j] *= lengths[j];
+      solve_upper_transposed(R, x);
+      smallest = std::min(smallest, 1 / normalise(x, n));
+    } else {
+      normalise(x, n);
+    }
+    solve_upper(R, x);
+    for (Index j = 0; j < n; ++j) x[j] *= lengths[j];
+    smallest = std::min(smallest, 1 / normalise(x, n));
+  }
+  return smallest > 0 ? std::max(1.0, largest / smallest) : infinity;  // NaN counts as infinite
+}
+
+}  // namespace linear
+
+namespace {
+
+// A column this long or short is scaled before anything is squared; 1e60 leaves room for a million rows and for
+// entries down to rounding of the largest.
+bool moderate(double length) { return length >= 1e-60 && length <= 1e60; }
+
+// Infinite or NaN if an entry is.
+double largest_entry(const StridedView& A, Index j) {
+  double largest = 0;
+  for (Index i = 0; i < A.rows(); ++i) {
+    const double a = std::abs(A(i, j));
+    if (!(a < infinity)) return a;
+    largest = std::max(largest, a);
+  }
+  return largest;
+}
+
+// While Q fits into 1 MB it is kept: it costs nothing there, and refinement may ask for it.
+constexpr Index small = 131072;
+
+// Entries up to which a step of refinement, about 2 us at most, is taken in any case: it mends the small components
+// too, which the measure of loss, one number for all, does not see.
+constexpr Index always_refined = 1024;
+
+// A solution that lost more than a digit is refined.
+constexpr double worth_refining = 10;
+
+// Up to here corrections by R'R alone contract fast enough, by condition^2 * epsilon = 2e-6 a step.
+constexpr double well_conditioned = 1e5;
+
+// Refinement ends by itself when a step no longer halves the one before; with three digits a step six are all there is.
+constexpr int most_steps = 6;
+
+}  // namespace
+
+bool LinearSolver::scale_extremes(const StridedView& M, const StridedView& F) {
+  scale_.resize(M.cols());
+  for (Index j = 0; j < M.cols(); ++j) {
+    const double largest = largest_entry(M, j);
+    if (!(largest < infinity)) return false;
+    scale_[j] = normaliser(largest, 1000);
+  }
+  double largest = 0;
+  for (Index j = 0; j < F.cols(); ++j) {
+    const double column = largest_entry(F, j);
+    if (!(column < infinity)) return false;
+    largest = std::max(largest, column);
+  }
+  b_scale_ = normaliser(largest, 1000);
+  return true;
+}
+
+// [M F] = Q [R Z], as it is; reflectors keep the lengths of columns, so that those of [R Z] tell whether any square on
+// the way was out of range. If so, once more with columns scaled. False: something is not finite.
+bool LinearSolver::reduce(const StridedView& M, const StridedView& F, bool keep) {
+  const Index n = M.cols();
+  kept_ = keep;
+  scale_.resize(0);
+  b_scale_ = 1;
+  lengths_.resize(n);
+  for (bool scaled : {false, true}) {
+    if (scaled && !scale_extremes(M, F)) return false;
+    factor_.factor(M, scale_, F, b_scale_, keep);
+    bool safe = true;
+    for (Index j = 0; j < n; ++j) {
+      lengths_[j] = factor_.R().col(j).head(j + 1).norm();
+      safe = safe && moderate(lengths_[j]);
+    }
+    for (Index c = 0; c < F.cols(); ++c) {
+      const double length = std::sqrt(factor_.Z().col(c).squaredNorm() + factor_.rest(c) * factor_.rest(c));
+      safe = safe && (moderate(length) || (length == 0 && largest_entry(F, c) == 0));
+    }
+    if (safe) break;
+  }
+  condition_ = condition_of_triangle(factor_.R(), lengths_, top_);
+  return true;
+}
+
+// r = b - A x and x += (A'A)^-1 A'r by R, until a step is below rounding: two for conditions up to 1e5.
+void LinearSolver::refine(const StridedView& A, const StridedView& b, Index column) {
+  const Index m = A.rows(), n = A.cols();
+  const Matrix& R = factor_.R();
+  const long double unscale = 1 / b_scale_;
+  top_.resize(n);
+  below_.resize(m);
+  for (int step = 0; step < 2; ++step) {
+    for (Index i = 0; i < m; ++i) r_[i] = b(i, column);
+    subtract_product(A, x_.data(), r_.data());
+    transposed_product(A, r_.data(), product_.data());
+    for (Index j = 0; j < n; ++j) top_[j] = static_cast<double>(product_[j] * b_scale_) * scale_of(j);
+    solve_upper_transposed(R, top_.data());
+    solve_upper(R, top_.data());
+    if (!top_.allFinite()) return;
+    double change = 0;
+    for (Index j = 0; j < n; ++j) {
+      const long double correction = top_[j] * (scale_of(j) * unscale);
+      top_[j] = static_cast<double>(correction);
+      x_[j] += correction;
+      if (top_[j] != 0) change = std::max(change, std::abs(top_[j] / static_cast<double>(x_[j])));
+    }
+    below_.setZero();  // A times the correction, which is small: double precision will do
+    subtract_product(A, top_.data(), below_.data());
+    for (Index i = 0; i < m; ++i) r_[i] += below_[i];
+    if (change * condition_ * condition_ < 0.01) return;  // the next correction would be below epsilon / 100
+  }
+}
+
+// Bjorck's refinement of  r + A x = b, A'r = 0  with r and x apart: contracts by condition * epsilon a step.
+void LinearSolver::refine_apart(const StridedView& A, const StridedView& b, Index column) {
+  const Index m = A.rows(), n = A.cols();
+  const Matrix& R = factor_.R();
+  top_.resize(2 * n);
+  below_.resize(factor_.padded());
+  Extended f(m);
+  for (Index i = 0; i < m; ++i) r_[i] = b(i, column);
+  subtract_product(A, x_.data(), r_.data());
+  double last = infinity;
+  for (int step = 0; step < most_steps; ++step) {
+    for (Index i = 0; i < m; ++i) f[i] = static_cast<long double>(b(i, column)) - r_[i];
+    subtract_product(A, x_.data(), f.data());
+    below_.setZero();
+    for (Index i = 0; i < m; ++i) below_[i] = static_cast<double>(f[i] * b_scale_);
+    transposed_product(A, r_.data(), product_.data());
+    auto q = top_.head(n), h = top_.tail(n);
+    q.setZero();
+    for (Index j = 0; j < n; ++j) h[j] = -static_cast<double>(product_[j] * b_scale_) * scale_of(j);
+    solve_upper_transposed(R, h.data());
+    factor_.apply_transposed(q.data(), below_.data());
+    Vector step_y = q - h;
+    solve_upper(R, step_y.data());
+    const double size = lengths_.cwiseProduct(step_y).norm();
+    if (!(size < 0.5 * last)) return;  // rounding, or no convergence
+    last = size;
+    factor_.apply(h.data(), below_.data());
+    for (Index j = 0; j < n; ++j) x_[j] += static_cast<long double>(step_y[j]) * scale_of(j) / b_scale_;
+    for (Index i = 0; i < m; ++i) r_[i] += static_cast<long double>(below_[i]) / b_scale_;
+  }
+}
+
+// x = R^-1 Z for full column rank, refined where that buys digits; residuals.
+bool LinearSolver::finish_tall(const StridedView& A, const StridedView& b, LinearFit& fit) {
+  const Index m = A.rows(), n = A.cols(), k = b.cols();
+  const Matrix& R = factor_.R();
+  const bool apart = condition_ > well_conditioned;
+  Matrix& y = fit.x;
+  y = factor_.Z();
+  double loss = 0;
+  for (Index c = 0; c < k; ++c) {
+    const double fitted = y.col(c).norm();
+    const double ratio = fitted > 0 ? factor_.rest(c) / fitted : 0;
+    loss = std::max(loss, condition_ * (1 + std::min(condition_ * ratio, 1e300)));
+    solve_upper(R, y.col(c).data());
+  }
+  const bool refined = m * n * k <= always_refined || loss > worth_refining;
+  if (refined && apart && !kept_) {  // once more, and keep Q
+    factor_.factor(A, scale_, b, b_scale_, true);
+    kept_ = true;
+  }
+  const long double unscale = 1 / b_scale_;
+  r_.resize(m);
+  x_.resize(n);
+  product_.resize(n);
+  fit.residuals.resize(m, k);
+  for (Index c = 0; c < k; ++c) {
+    for (Index j = 0; j < n; ++j) x_[j] = y(j, c) * (scale_of(j) * unscale);
+    if (refined) {
+      if (apart) {
+        refine_apart(A, b, c);
+      } else {
+        refine(A, b, c);
+      }
+    }
+    for (Index j = 0; j < n; ++j) fit.x(j, c) = static_cast<double>(x_[j]);
+    if (refined) {
+      for (Index i = 0; i < m; ++i) fit.residuals(i, c) = static_cast<double>(r_[i]);
+    } else {
+      for (Index i = 0; i < m; ++i) fit.residuals(i, c) = b(i, c);
+      subtract_product(A, fit.x.col(c).data(), fit.residuals.col(c).data());
+    }
+  }
+  fit.rank = n;
+  fit.condition = condition_;
+  return true;
+}
+
+// The triangle in the units of A
+void LinearSolver::read_triangle(LinearFit& fit) const {
+  fit.triangle = factor_.R();
+  for (Index j = 0; j < scale_.size(); ++j) fit.triangle.col(j) /= scale_[j];
+}
+
+bool LinearSolver::solve_tall(const StridedView& A, const StridedView& b, LinearFit& fit) {
+  const Index m = A.rows(), n = A.cols();
+  if (!reduce(A, b, m * (n + b.cols()) <= small)) return false;
+  read_triangle(fit);
+  // A condition estimate is seldom low by more than a factor of 3: beyond a tenth of the limit pivoting decides.
+  const bool certain = condition_ * threshold_ < 0.1 || (threshold_ == 0 && condition_ < infinity);
+  if (certain || linear::Echelon(fit.triangle, threshold_).rank() == n) return finish_tall(A, b, fit);
+  Matrix z = factor_.Z() / b_scale_;
+  linear::solve_deficient(fit.triangle, z, threshold_, options_.method == LinearMethod::qr, fit);
+  return true;
+}
+
+// A of full row rank: A' = Q [R; 0], refined as  x + A'y = 0, A x = b.  False: the rank is in doubt.
+bool LinearSolver::solve_wide(const StridedView& A, const StridedView& b, LinearFit& fit) {
+  const Index m = A.rows(), n = A.cols(), k = b.cols();
+  const StridedView M(A.data(), n, m, {A.innerStride(), A.outerStride()});
+  const StridedView none(nullptr, n, 0, {1, n});
+  if (!reduce(M, none, true) || !(condition_ * threshold_ < 0.1)) return false;
+  const Matrix& R = factor_.R();
+  fit.x.resize(n, k);
+  Extended y(m), f(n), g(m), x(n);
+  Vector h(m), q(m), below(factor_.padded());
+  for (Index c = 0; c < k; ++c) {
+    const double largest = largest_entry(b, c), size = largest > 0 ? normaliser(largest, 1000) : 1;
+    x.setZero();
+    y.setZero();
+    double last = infinity;
+    for (int step = 0; step < most_steps; ++step) {
+      f = -x;
+      subtract_product(M, y.data(), f.data());
+      for (Index i = 0; i < m; ++i) g[i] = b(i, c);
+      subtract_product(A, x.data(), g.data());
+      below.setZero();
+      for (Index i = 0; i < n; ++i) below[i] = static_cast<double>(f[i] * size);
+      for (Index i = 0; i < m; ++i) h[i] = static_cast<double>(g[i] * size * scale_of(i));
+      q.setZero();
+      solve_upper_transposed(R, h.data());
+      factor_.apply_transposed(q.data(), below.data());
+      Vector change = q - h;
+      solve_upper(R, change.data());
+      factor_.apply(h.data(), below.data());
+      const double moved = below.norm();
+      if (!(moved < 0.5 * last)) break;
+      last = moved;
+      for (Index i = 0; i < m; ++i) y[i] += static_cast<long double>(change[i]) * scale_of(i) / size;
+      for (Index i = 0; i < n; ++i) x[i] += static_cast<long double>(below[i]) / size;
+      // Large systems of good condition: their first digits are all there are to gain but one.
+      if (step == 0 && m * n * k > always_refined && condition_ < worth_refining) break;
+    }
+    for (Index j = 0; j < n; ++j) fit.x(j, c) = static_cast<double>(x[j]);
+  }
+  fit.rank = m;
+  return true;
+}
+
+bool LinearSolver::solve(const StridedView& A, const StridedView& b, LinearFit& fit) {
+  const Index m = A.rows(), n = A.cols(), k = b.cols();
+  threshold_ = options_.rcond < 0 ? static_cast<double>(std::max(m, n)) * epsilon : options_.rcond;
+  fit.condition = infinity;
+  fit.singular_values.resize(0);
+  fit.null_space.resize(n, 0);
+  fit.basis.resize(0, 0);
+  fit.ridge = 0;
+  const bool automatic = options_.method == LinearMethod::automatic;
+  bool residuals_known = false;
+  if (m == 0 || n == 0) {
+    fit.x.setZero(n, k);
+    fit.rank = 0;
+    fit.triangle = Matrix::Zero(n, n);
+    if (n <= linear::most_directions) fit.null_space.setIdentity(n, n);
+    if (n == 0) fit.condition = 1;
+    for (Index c = 0; c < k; ++c) {
+      if (!(largest_entry(b, c) < infinity)) return false;
+    }
+  } else if (m >= n && (automatic || options_.method == LinearMethod::qr)) {
+    if (!solve_tall(A, b, fit)) return false;
+    residuals_known = fit.rank == n;
+  } else {
+    for (const StridedView* given : {&A, &b}) {
+      for (Index j = 0; j < given->cols(); ++j) {
+        if (!(largest_entry(*given, j) < infinity)) return false;
+      }
+    }
+    solve_otherwise(A, b, fit);
+  }
+  if (!residuals_known) {
+    fit.residuals = b;
+    for (Index c = 0; c < k; ++c) subtract_product(A, fit.x.col(c).data(), fit.residuals.col(c).data());
+  }
+  fit.cost.resize(k);
+  for (Index c = 0; c < k; ++c) {
+    const double norm = safe_norm(fit.residuals.col(c));
+    fit.cost[c] = 0.5 * norm * norm;
+  }
+  fit.dof = static_cast<double>(m - fit.rank);
+  return true;
+}
+
+// Wide systems, and the methods that are asked for by name.
+void LinearSolver::solve_otherwise(const StridedView& A, const StridedView& b, LinearFit& fit) {
+  const bool basic = options_.method == LinearMethod::qr;
+  if (A.rows() < A.cols() && options_.method == LinearMethod::automatic && solve_wide(A, b, fit)) {
+    fit.triangle = A;
+    linear::find_null_space(fit.triangle, threshold_, fit);
+    return;
+  }
+  Matrix small_A = A, small_b = b;
+  if (A.rows() > A.cols() && options_.method != LinearMethod::cholesky) {  // the triangle says the same in fewer rows
+    reduce(A, b, false);
+    read_triangle(fit);
+    small_A = fit.triangle;
+    small_b = factor_.Z() / b_scale_;
+  }
+  switch (options_.method) {
     case LinearMethod::automatic:
-      by_qr(A, b, threshold, fit);
-      if (fit.rank < A.cols()) by_scaled_minimum_norm(A, b, threshold, fit);
-      break;
     case LinearMethod::qr:
-      by_qr(A, b, threshold, fit);
+      linear::solve_deficient(small_A, small_b, threshold_, basic, fit);
       break;
     case LinearMethod::cod:
-      by_cod(A, b, threshold, fit);
+      linear::solve_by_cod(small_A, small_b, threshold_, fit);
       break;
     case LinearMethod::svd:
-      by_svd(A, b, threshold, fit);
+      linear::solve_by_svd(small_A, small_b, threshold_, fit);
       break;
     case LinearMethod::cholesky:
-      by_cholesky(A, b, fit);
+      linear::solve_by_cholesky(small_A, small_b, fit);
       break;
   }
-  fit.residuals = b - A * fit.x;
+  if (options_.method != LinearMethod::cholesky) fit.triangle = small_A;
+}
+
+LinearFit solve_linear(const MatrixView& A, const MatrixView& b, double rcond, LinearMethod method) {
+  LinearFit fit;
+  LinearSolver({method, rcond}).solve(strided(A), strided(b), fit);
   return fit;
 }
 

@@ -1,0 +1,313 @@
+// QR of a tall matrix by blocks of rows, four reflectors at a time.
+//
+//   H_k = I - tau_k [e_k; v_k][e_k; v_k]'          H_1 H_2 H_3 H_4 = I - V T V',  T upper triangular
+//   W = Vtop'C_top + V'C,  C -= V (T'W)            the update of all columns to the right
+//
+// Each pass over a column of C serves four reflectors, two columns share each load of V, and the sums stay in
+// registers. Where the processor has AVX2 and FMA the same loops run twice as wide; they are plain code, without inline
+// functions of other libraries, so that no two versions of one function can meet in a program.
+// References: Schreiber & Van Loan (1989), A storage-efficient WY representation; Golub & Van Loan, 4th ed., 5.1.7.
+#include "marquardt/linalg/fold.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstdlib>
+
+namespace marquardt {
+namespace {
+
+constexpr int wide = 4;  // reflectors applied at once: with two columns their sums fill half of 16 registers
+
+#if defined(__GNUC__)
+typedef double Lanes __attribute__((vector_size(32), aligned(8), may_alias));  // four, at any double's address
+#else
+struct Lanes {
+  double of[4];
+  double operator[](int i) const { return of[i]; }
+  Lanes operator*(double w) const { return {{of[0] * w, of[1] * w, of[2] * w, of[3] * w}}; }
+  Lanes operator*(const Lanes& o) const { return {{of[0] * o[0], of[1] * o[1], of[2] * o[2], of[3] * o[3]}}; }
+  void operator+=(const Lanes& o) {
+    for (int i = 0; i < 4; ++i) of[i] += o[i];
+  }
+  void operator-=(const Lanes& o) {
+    for (int i = 0; i < 4; ++i) of[i] -= o[i];
+  }
+};
+#endif
+
+// W (P x Q) = V'C for P columns of V and Q of C, all `rows` long and spaced `rows` apart.
+template <int P, int Q>
+[[gnu::always_inline]] inline void products(const double* V, const double* C, Index rows, double* W) {
+  Lanes sum[P * Q] = {};
+  for (Index i = 0; i < rows; i += 4) {
+    for (int q = 0; q < Q; ++q) {
+      const Lanes c = *reinterpret_cast<const Lanes*>(C + q * rows + i);
+      for (int p = 0; p < P; ++p) sum[p + P * q] += *reinterpret_cast<const Lanes*>(V + p * rows + i) * c;
+    }
+  }
+  for (int s = 0; s < P * Q; ++s) W[s] = (sum[s][0] + sum[s][1]) + (sum[s][2] + sum[s][3]);
+}
+
+// C -= V W
+template <int P, int Q>
+[[gnu::always_inline]] inline void subtract(const double* V, const double* W, Index rows, double* C) {
+  double w[P * Q];  // a copy nobody else can see stays in registers
+  for (int s = 0; s < P * Q; ++s) w[s] = W[s];
+  for (Index i = 0; i < rows; i += 4) {
+    for (int q = 0; q < Q; ++q) {
+      Lanes c = *reinterpret_cast<const Lanes*>(C + q * rows + i);
+      for (int p = 0; p < P; ++p) c -= *reinterpret_cast<const Lanes*>(V + p * rows + i) * w[p + P * q];
+      *reinterpret_cast<Lanes*>(C + q * rows + i) = c;
+    }
+  }
+}
+
+// W = T'W or T W, T upper triangular of size P with columns 4 apart
+template <int P>
+[[gnu::always_inline]] inline void times_T(const double* T, bool transposed, double* W) {
+  double out[P];
+  for (int i = 0; i < P; ++i) {
+    double sum = 0;
+    for (int j = 0; j < P; ++j) {
+      if (transposed ? j <= i : j >= i) sum += (transposed ? T[j + wide * i] : T[i + wide * j]) * W[j];
+    }
+    out[i] = sum;
+  }
+  for (int i = 0; i < P; ++i) W[i] = out[i];
+}
+
+// The reflectors of the P columns of a panel, and its T. `top` is the panel's part of R, on its diagonal.
+// The products of a column with all others of the panel, taken once before it is scaled, serve its own length, the
+// entries of T and the update.
+template <int P>
+[[gnu::always_inline]] inline void factor_panel(double* V, Index rows, double* top, double* T) {
+  for (int j = 0; j < P; ++j) {
+    double* v = V + j * rows;
+    double dots[P];
+    products<P, 1>(V, v, rows, dots);
+    double tau = 0, shrink = 0;
+    if (dots[j] != 0) {  // NaN goes on into R, to be seen there
+      const double alpha = top[j + j * wide], beta = -std::copysign(std::sqrt(alpha * alpha + dots[j]), alpha);
+      tau = (beta - alpha) / beta;
+      shrink = 1 / (alpha - beta);
+      top[j + j * wide] = beta;
+    }
+    for (Index i = 0; i < rows; ++i) v[i] *= shrink;
+    for (int c = j + 1; c < P; ++c) {
+      const double w = tau * (top[j + c * wide] + shrink * dots[c]);
+      top[j + c * wide] -= w;
+      subtract<1, 1>(v, &w, rows, V + c * rows);
+    }
+    for (int i = 0; i < j; ++i) {
+      double sum = 0;
+      for (int l = i; l < j; ++l) sum += T[i + wide * l] * shrink * dots[l];
+      T[i + wide * j] = -tau * sum;
+    }
+    T[j + wide * j] = tau;
+    for (int i = j + 1; i < wide; ++i) T[i + wide * j] = 0;
+  }
+}
+
+// Q columns to the right of a panel
+template <int P, int Q>
+[[gnu::always_inline]] inline void update(const double* V, Index rows, const double* T, double* top, double* C) {
+  double W[P * Q];
+  products<P, Q>(V, C, rows, W);
+  for (int q = 0; q < Q; ++q) {
+    for (int p = 0; p < P; ++p) W[p + P * q] += top[p + q * wide];
+    times_T<P>(T, true, W + P * q);
+    for (int p = 0; p < P; ++p) top[p + q * wide] -= W[p + P * q];
+  }
+  subtract<P, Q>(V, W, rows, C);
+}
+
+template <int P>
+[[gnu::always_inline]] inline void fold_panel(double* V, Index rows, Index right, double* top, double* T) {
+  factor_panel<P>(V, rows, top, T);
+  double* C = V + P * rows;
+  top += P * wide;
+  for (; right >= 2; right -= 2, C += 2 * rows, top += 2 * wide) update<P, 2>(V, rows, T, top, C);
+  if (right == 1) update<P, 1>(V, rows, T, top, C);
+}
+
+template <int P>
+[[gnu::always_inline]] inline void apply_panel(const double* V, Index rows, const double* T, bool transposed,
+                                               double* top, double* below) {
+  double W[P];
+  products<P, 1>(V, below, rows, W);
+  for (int p = 0; p < P; ++p) W[p] += top[p];
+  times_T<P>(T, transposed, W);
+  for (int p = 0; p < P; ++p) top[p] -= W[p];
+  subtract<P, 1>(V, W, rows, below);
+}
+
+struct Shape {
+  Index rows, n, all;  // of a block; columns to reduce; columns
+};
+
+[[gnu::always_inline]] inline void fold_block(double* B, double* T, double* above, const Shape& s) {
+  for (Index k = 0; k < s.n; k += wide) {
+    double *V = B + k * s.rows, *top = above + k * s.all + wide * k, *t = T + wide * k;
+    const Index left = s.all - k;
+    if (s.n - k >= 4) {
+      fold_panel<4>(V, s.rows, left - 4, top, t);
+    } else if (s.n - k == 3) {
+      fold_panel<3>(V, s.rows, left - 3, top, t);
+    } else if (s.n - k == 2) {
+      fold_panel<2>(V, s.rows, left - 2, top, t);
+    } else {
+      fold_panel<1>(V, s.rows, left - 1, top, t);
+    }
+  }
+}
+
+[[gnu::always_inline]] inline void apply_block(const double* B, const double* T, bool transposed, const Shape& s,
+                                               double* top, double* below) {
+  const Index panels = (s.n + wide - 1) / wide;
+  for (Index i = 0; i < panels; ++i) {
+    const Index k = wide * (transposed ? i : panels - 1 - i);
+    const double *V = B + k * s.rows, *t = T + wide * k;
+    if (s.n - k >= 4) {
+      apply_panel<4>(V, s.rows, t, transposed, top + k, below);
+    } else if (s.n - k == 3) {
+      apply_panel<3>(V, s.rows, t, transposed, top + k, below);
+    } else if (s.n - k == 2) {
+      apply_panel<2>(V, s.rows, t, transposed, top + k, below);
+    } else {
+      apply_panel<1>(V, s.rows, t, transposed, top + k, below);
+    }
+  }
+}
+
+void fold_anywhere(double* B, double* T, double* above, const Shape& s) { fold_block(B, T, above, s); }
+void apply_anywhere(const double* B, const double* T, bool transposed, const Shape& s, double* top, double* below) {
+  apply_block(B, T, transposed, s, top, below);
+}
+
+#if defined(__GNUC__) && defined(__x86_64__)
+[[gnu::target("avx2,fma")]] void fold_avx2(double* B, double* T, double* above, const Shape& s) {
+  fold_block(B, T, above, s);
+}
+[[gnu::target("avx2,fma")]] void apply_avx2(const double* B, const double* T, bool transposed, const Shape& s,
+                                            double* top, double* below) {
+  apply_block(B, T, transposed, s, top, below);
+}
+bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
+#else
+constexpr auto fold_avx2 = fold_anywhere;
+constexpr auto apply_avx2 = apply_anywhere;
+bool has_avx2() { return false; }
+#endif
+
+// Rows of a block: about 32 kB, the first level of cache, but no fewer than 160, below which the work on R itself
+// shows; an odd multiple of 4, so that columns do not fall into the same sets of the cache.
+Index block_height(Index m, Index columns) {
+  const Index fitting = std::clamp<Index>(4096 / columns, 160, 512) / 8 * 8 + 4;
+  return std::clamp<Index>((m + 3) / 4 * 4, 4, fitting);
+}
+
+// Rows of M as columns of their own, in the order in which they lie in memory.
+void copy_rows(const StridedView& M, Index first, Index rows, double* to, Index height) {
+  const Index step = M.innerStride(), stride = M.outerStride();
+  const double* from = M.data() + first * step;
+  if (std::abs(stride) >= std::abs(step)) {
+    for (Index j = 0; j < M.cols(); ++j) {
+      for (Index i = 0; i < rows; ++i) to[j * height + i] = from[i * step + j * stride];
+    }
+    return;
+  }
+  Index i = 0;
+  for (; i + 4 <= rows; i += 4) {  // four rows side by side fill half a line of each column
+    const double* row = from + i * step;
+    for (Index j = 0; j < M.cols(); ++j, row += stride) {
+      double* four = to + j * height + i;
+      four[0] = row[0], four[1] = row[step], four[2] = row[2 * step], four[3] = row[3 * step];
+    }
+  }
+  for (; i < rows; ++i) {
+    for (Index j = 0; j < M.cols(); ++j) to[j * height + i] = from[i * step + j * stride];
+  }
+}
+
+}  // namespace
+
+void TallFactor::lay_out(Index m, Index n, Index k, bool keep) {
+  const Index height = block_height(m, n + k), count = (m + height - 1) / height;
+  n_ = n;
+  k_ = k;
+  kept_ = keep;
+  padded_ = m == 0 ? 0 : (count - 1) * height + (m - (count - 1) * height + 3) / 4 * 4;
+  const Index size = height * (n + k) + wide * n, needed = (keep ? count : 1) * size;
+  if (storage_.size() < needed) storage_.resize(needed);
+  blocks_.clear();
+  for (Index i = 0; i < count; ++i) {
+    double* start = storage_.data() + (keep ? i * size : 0);
+    const Index rows = std::min(height, padded_ - i * height);
+    blocks_.push_back({start, start + rows * (n + k), rows});
+  }
+  above_.setZero((n + wide - 1) / wide * wide * (n + k));
+  rest_.setZero(k);
+}
+
+void TallFactor::factor(const StridedView& M, const Vector& scale, const StridedView& F, double factor, bool keep) {
+  const Index m = M.rows(), n = M.cols(), k = F.cols();
+  lay_out(m, n, k, keep);
+  const bool fast = has_avx2();
+  Index first = 0;
+  for (const Block& block : blocks_) {
+    const Index rows = std::min(block.height, m - first);
+    copy_rows(M, first, rows, block.rows, block.height);
+    copy_rows(F, first, rows, block.rows + n * block.height, block.height);
+    for (Index j = 0; j < n + k; ++j) {
+      double* column = block.rows + j * block.height;
+      const double s = j >= n ? factor : scale.size() > 0 ? scale[j] : 1.0;
+      if (s != 1) {
+        for (Index i = 0; i < rows; ++i) column[i] *= s;
+      }
+      std::fill(column + rows, column + block.height, 0.0);
+    }
+    const Shape shape{block.height, n, n + k};
+    (fast ? fold_avx2 : fold_anywhere)(block.rows, block.T, above_.data(), shape);
+    for (Index j = 0; j < k; ++j) {
+      const double* y = block.rows + (n + j) * block.height;
+      for (Index i = 0; i < block.height; ++i) rest_[j] += y[i] * y[i];
+    }
+    first += block.height;
+  }
+  unpack();
+}
+
+// Four rows of [R Z] lie together while rows arrive, so that a panel walks through memory in order.
+void TallFactor::unpack() {
+  R_.setZero(n_, n_);
+  Z_.resize(n_, k_);
+  for (Index i = 0; i < n_; ++i) {
+    const double* row = above_.data() + i / wide * wide * (n_ + k_) + i % wide;
+    for (Index j = i; j < n_; ++j) R_(i, j) = row[wide * j];
+    for (Index j = 0; j < k_; ++j) Z_(i, j) = row[wide * (n_ + j)];
+  }
+}
+
+void TallFactor::apply_transposed(double* top, double* below) const {
+  assert(kept_);
+  const bool fast = has_avx2();
+  for (const Block& block : blocks_) {
+    const Shape shape{block.height, n_, n_ + k_};
+    (fast ? apply_avx2 : apply_anywhere)(block.rows, block.T, true, shape, top, below);
+    below += block.height;
+  }
+}
+
+void TallFactor::apply(double* top, double* below) const {
+  assert(kept_);
+  const bool fast = has_avx2();
+  below += padded_;
+  for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
+    const Shape shape{block->height, n_, n_ + k_};
+    below -= block->height;
+    (fast ? apply_avx2 : apply_anywhere)(block->rows, block->T, false, shape, top, below);
+  }
+}
+
+}  // namespace marquardt
