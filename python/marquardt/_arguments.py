@@ -22,7 +22,7 @@ _UNIT: Vector = np.ones(1)
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
 
 
-def _real(name: str, value: Any) -> NDArray[np.float64]:
+def real(name: str, value: Any) -> NDArray[np.float64]:
     """Value as a float64 array of its own; integers and booleans are promoted."""
     try:
         array = np.asarray(value)
@@ -30,7 +30,7 @@ def _real(name: str, value: Any) -> NDArray[np.float64]:
             return array.astype(np.float64)
     except (TypeError, ValueError):  # ragged, or objects that are not numbers
         pass
-    raise TypeError(f"{name} must be real numbers, got {_brief(value)}")
+    raise TypeError(f"{name} must be real numbers, got {brief(value)}")
 
 
 def _any(mask: NDArray[np.bool_]) -> bool:
@@ -38,7 +38,7 @@ def _any(mask: NDArray[np.bool_]) -> bool:
     return bool(np.count_nonzero(mask))
 
 
-def _filled(n: int, value: float) -> Vector:
+def filled(n: int, value: float) -> Vector:
     """The value n times, in a third of the time of np.full."""
     x = np.empty(n)
     x.fill(value)
@@ -47,17 +47,18 @@ def _filled(n: int, value: float) -> Vector:
 
 def _spread(array: NDArray[np.float64], n: int) -> Vector:
     """One number or n of them as shape (n,)."""
-    return array.reshape(-1) if array.size == n else _filled(n, array.item())
+    return array.reshape(-1) if array.size == n else filled(n, array.item())
 
 
-def _brief(value: Any) -> str:
-    text = repr(value)
+def brief(value: Any) -> str:
+    """A value on one line of a message, shortened."""
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def start(x0: Any, name: str = "x0") -> Vector:
     """The starting point as a vector of its own, shape (n,)."""
-    x = _real(name, x0)
+    x = real(name, x0)
     if x.ndim > 1:
         raise ValueError(f"{name} must be a scalar or one-dimensional, got shape {x.shape}")
     x = x.reshape(-1)
@@ -72,21 +73,21 @@ def start(x0: Any, name: str = "x0") -> Vector:
 
 def _side(name: str, value: Any, n: int, missing: float) -> Vector:
     if value is None:
-        return _filled(n, missing)
+        return filled(n, missing)
     if type(value) is float and value == value:  # the usual case, a plain number, without detours
-        return _filled(n, value)
-    side = _real(name, value)
+        return filled(n, value)
+    side = real(name, value)
     if side.ndim > 1 or side.size not in (1, n):
         raise ValueError(f"{name} must be a scalar or have shape ({n},) as x0 has, got shape {side.shape}")
     if _any(np.isnan(side)):
-        raise ValueError(f"{name} must not be NaN, got {_brief(value)}")
+        raise ValueError(f"{name} must not be NaN, got {brief(value)}")
     return _spread(side, n)
 
 
 @functools.lru_cache(maxsize=16)  # few sizes are met at a time; each keeps two arrays
 def _everywhere(n: int) -> tuple[Vector, Vector]:
     """The box of an unbounded problem, which most are: making and checking it anew would cost 5 µs a solve."""
-    sides = _filled(n, -np.inf), _filled(n, np.inf)
+    sides = filled(n, -np.inf), filled(n, np.inf)
     for side in sides:
         side.flags.writeable = False
     return sides
@@ -105,7 +106,7 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
     try:
         lower, upper = bounds
     except (TypeError, ValueError):
-        raise ValueError(f"bounds must be a pair (lower, upper), got {_brief(bounds)}") from None
+        raise ValueError(f"bounds must be a pair (lower, upper), got {brief(bounds)}") from None
     if _open(lower, -np.inf) and _open(upper, np.inf):
         return _everywhere(n)
     lb = _side("the lower bound", lower, n, -np.inf)
@@ -138,7 +139,7 @@ def into_box(x0: Vector, lower: Vector, upper: Vector, outside: str, name: str =
 
 def finite(name: str, value: Any) -> NDArray[np.float64]:
     """A real array without NaN or infinity, any shape."""
-    array = _real(name, value)
+    array = real(name, value)
     if not np.isfinite(array).all():
         where = ", ".join(str(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name} must be finite, got {name}[{where}] = {array[~np.isfinite(array)][0]}")
@@ -147,7 +148,7 @@ def finite(name: str, value: Any) -> NDArray[np.float64]:
 
 def scale(name: str, value: Any, n: int) -> Vector:
     """Positive finite scales, shape (n,)."""
-    array = _real(name, value)
+    array = real(name, value)
     if array.ndim > 1 or array.size not in (1, n):
         raise ValueError(f"{name} must be a scalar or have shape ({n},) as x0 has, got shape {array.shape}")
     bad = np.flatnonzero(~((array.reshape(-1) > 0) & np.isfinite(array.reshape(-1))))
@@ -160,7 +161,7 @@ def residual_scale(value: Any) -> Vector:
     """The scale of a loss: positive, one number or a vector with an entry for each residual."""
     if type(value) is float and value == 1:  # the usual case
         return _UNIT
-    array = np.atleast_1d(_real("f_scale", value))
+    array = np.atleast_1d(real("f_scale", value))
     return scale("f_scale", array, array.size)
 
 
@@ -169,11 +170,11 @@ def number(name: str, value: Any) -> float:
     if type(value) is float:
         return value
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)) or np.ndim(value) != 0:
-        raise TypeError(f"{name} must be a number, got {_brief(value)}")
+        raise TypeError(f"{name} must be a number, got {brief(value)}")
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {_brief(value)}") from None
+        raise TypeError(f"{name} must be a number, got {brief(value)}") from None
 
 
 def tolerance(name: str, value: Any) -> float:
@@ -199,7 +200,7 @@ def count(name: str, value: Any, least: int) -> int:
     try:
         n = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {_brief(value)}") from None
+        raise TypeError(f"{name} must be an integer, got {brief(value)}") from None
     if n < least:
         raise ValueError(f"{name} must be at least {least}, got {n}")
     return n
@@ -222,13 +223,13 @@ def choice(name: str, value: Any, valid: Collection[str]) -> str:
     listed = ", ".join(repr(v) for v in valid)
     near = difflib.get_close_matches(value, valid, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"{name} must be one of {listed}, got {_brief(value)}{hint}")
+    raise ValueError(f"{name} must be one of {listed}, got {brief(value)}{hint}")
 
 
 def callback(name: str, value: Any) -> Callable[..., Any] | None:
     """A callable or None."""
     if value is not None and not callable(value):
-        raise TypeError(f"{name} must be callable or None, got {_brief(value)}")
+        raise TypeError(f"{name} must be callable or None, got {brief(value)}")
     checked: Callable[..., Any] | None = value
     return checked
 
@@ -236,7 +237,7 @@ def callback(name: str, value: Any) -> Callable[..., Any] | None:
 def function(name: str, value: Any) -> Callable[..., Any]:
     """A callable."""
     if not callable(value):
-        raise TypeError(f"{name} must be callable, got {_brief(value)}")
+        raise TypeError(f"{name} must be callable, got {brief(value)}")
     checked: Callable[..., Any] = value
     return checked
 
@@ -248,11 +249,11 @@ def jacobian(value: Any) -> Any:
     if isinstance(value, str):
         return choice("jac", value, SCHEMES)
     listed = ", ".join(repr(s) for s in SCHEMES)
-    raise TypeError(f"jac must be callable, True or one of {listed}, got {_brief(value)}")
+    raise TypeError(f"jac must be callable, True or one of {listed}, got {brief(value)}")
 
 
 def extra(args: Any) -> tuple[Any, ...]:
     """Extra arguments of the user's functions, as a tuple; a single object that is not a tuple is refused."""
     if not isinstance(args, (tuple, list)):
-        raise TypeError(f"args must be a tuple, got {_brief(args)}")
+        raise TypeError(f"args must be a tuple, got {brief(args)}")
     return tuple(args)

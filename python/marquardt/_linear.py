@@ -360,7 +360,7 @@ class _System:
             if t.ndim > 2 or t.shape[-1:] not in ((), (n,)) or t.size == 0:
                 raise ValueError(f"ridge must be a number or have shape ({n},) or (p, {n}), got shape {t.shape}")
             if t.ndim < 2 and (np.iscomplexobj(t) or np.min(t) < 0):
-                raise ValueError(f"ridge must be real and not negative, got {_arguments._brief(ridge)}")
+                raise ValueError(f"ridge must be real and not negative, got {_arguments.brief(ridge)}")
             if t.ndim < 2 and np.any(t != 0):
                 t = np.diag(np.sqrt(np.broadcast_to(t, (n,))))
             if t.ndim == 2:
@@ -377,7 +377,7 @@ class _System:
         if constraints is None:
             return
         if not isinstance(constraints, (tuple, list)) or len(constraints) != 2:
-            raise ValueError(f"constraints must be a pair (C, d), got {_arguments._brief(constraints)}")
+            raise ValueError(f"constraints must be a pair (C, d), got {_arguments.brief(constraints)}")
         C, d = _numbers("C of the constraints", constraints[0]), _numbers("d of the constraints", constraints[1])
         if C.ndim != 2 or C.shape[1] != self.n:
             raise ValueError(f"C of the constraints must have shape (c, {self.n}), got shape {C.shape}")

@@ -31,7 +31,7 @@ def read(x0: Any, namespace: str = "") -> Tree | None:
         return None
     leaves, spec = _optree("x0", x0).tree_flatten(x0, namespace=namespace)
     if not leaves:
-        raise ValueError(f"x0 must have at least one parameter, got {_brief(x0)}")
+        raise ValueError(f"x0 must have at least one parameter, got {_arguments.brief(x0)}")
     return Tree(spec, leaves, namespace)
 
 
@@ -152,7 +152,7 @@ class Tree:
         except ValueError:
             path, wanted, got = _misfit(self._spec, value, "")
             raise ValueError(
-                f"{name} must have the structure of x0, where x0{path} is {wanted}, got {_brief(got)}"
+                f"{name} must have the structure of x0, where x0{path} is {wanted}, got {_arguments.brief(got)}"
             ) from None
         return items
 
@@ -219,7 +219,8 @@ def _check_leaf(name: str, value: Any) -> None:
     array = np.asarray(value)
     if array.ndim == 0 and array.dtype == object and not isinstance(value, (*_PLAIN, np.ndarray)):
         raise TypeError(
-            f"{name} must be real numbers or a node registered with optree (under `namespace`), got {_brief(value)}"
+            f"{name} must be real numbers or a node registered with optree (under `namespace`), "
+            f"got {_arguments.brief(value)}"
         )
     if array.size:
         _arguments.start(value if array.ndim == 0 else array.reshape(-1), name)
@@ -239,7 +240,7 @@ def _shaped(name: str, path: str, item: Any, shape: tuple[int, ...]) -> Any:
     try:
         array = np.asarray(item)
     except ValueError:
-        raise TypeError(f"{name} must be real numbers at x0{path}, got {_brief(item)}") from None
+        raise TypeError(f"{name} must be real numbers at x0{path}, got {_arguments.brief(item)}") from None
     if array.shape != shape and array.size != 1:
         raise ValueError(f"{name} must be a scalar or have shape {shape} as x0{path} has, got shape {array.shape}")
     return array.reshape(-1)
@@ -253,7 +254,9 @@ def _sides(bounds: Any) -> tuple[Any, Any]:
     try:
         lower, upper = bounds
     except (TypeError, ValueError):
-        raise ValueError(f"bounds must be a pair (lower, upper) of trees like x0, got {_brief(bounds)}") from None
+        raise ValueError(
+            f"bounds must be a pair (lower, upper) of trees like x0, got {_arguments.brief(bounds)}"
+        ) from None
     return lower, upper
 
 
@@ -281,8 +284,3 @@ def _describe(spec: Any) -> str:
     if issubclass(spec.type, dict):
         return f"a {spec.type.__name__} with the keys {', '.join(map(repr, spec.entries()))}"
     return f"a {spec.type.__name__} of {spec.num_children}"
-
-
-def _brief(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -260,7 +260,7 @@ def nnls(A: Any, b: Any, maxiter: int | None = None, *, atol: Any = None, x0: An
     matrix, right = _system(A, b)
     n = matrix.shape[1]
     result = NnlsResult()
-    _solve(result, matrix, right, np.zeros(n), _arguments._filled(n, np.inf), x0, cap)
+    _solve(result, matrix, right, np.zeros(n), _arguments.filled(n, np.inf), x0, cap)
     result["rnorm"] = _length(result["cost"], result["fun"])
     result["dual"] = -result["grad"]
     return result
@@ -274,7 +274,7 @@ def _is_sparse(A: Any) -> bool:
 
 def _numbers(name: str, value: Any) -> NDArray[np.float64]:
     """A float64 array in one of the two contiguous orders; the user's own where it is one already."""
-    array = value if type(value) is np.ndarray and value.dtype == _FLOAT else _arguments._real(name, value)
+    array = value if type(value) is np.ndarray and value.dtype == _FLOAT else _arguments.real(name, value)
     return array if array.flags.c_contiguous or array.flags.f_contiguous else np.ascontiguousarray(array)
 
 

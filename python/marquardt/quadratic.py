@@ -164,7 +164,7 @@ def box_qp(
 
 def _arrays(H: Any, g: Any, lower: Any, upper: Any, x0: Any) -> tuple[_Array, _Array, _Array, _Array, _Array | None]:
     """Give each argument the form that the core takes."""
-    matrix, right = _arguments._real("H", H), _arguments._real("g", g)
+    matrix, right = _arguments.real("H", H), _arguments.real("g", g)
     if right.ndim != 1 or right.size == 0:
         raise ValueError(f"g must have one dimension and at least one entry, got shape {right.shape}")
     n = right.size
@@ -172,7 +172,7 @@ def _arrays(H: Any, g: Any, lower: Any, upper: Any, x0: Any) -> tuple[_Array, _A
         raise ValueError(f"H must have shape ({n}, {n}) to go with g, got shape {matrix.shape}")
     start = None
     if x0 is not None:
-        start = np.ascontiguousarray(_arguments._real("x0", x0))
+        start = np.ascontiguousarray(_arguments.real("x0", x0))
         if start.shape != (n,):
             raise ValueError(f"x0 must have shape ({n},) as g has, got shape {start.shape}")
     low, high = _bound("lower", lower, n, -np.inf), _bound("upper", upper, n, np.inf)
@@ -182,7 +182,7 @@ def _arrays(H: Any, g: Any, lower: Any, upper: Any, x0: Any) -> tuple[_Array, _A
 def _bound(name: str, value: Any, n: int, missing: float) -> _Array:
     if value is None:
         return np.full(n, missing)
-    side = _arguments._real(name, value)
+    side = _arguments.real(name, value)
     if side.shape not in ((), (1,), (n,)):
         raise ValueError(f"{name} must be a number or have shape ({n},) as g has, got shape {side.shape}")
     return np.array(np.broadcast_to(side, (n,)))

@@ -82,9 +82,7 @@ class RowAccumulator:
         if weights is not None:
             w = _arguments.finite("weights", weights)
             if w.shape not in ((), (m,)) or (w.size and np.min(w) < 0):
-                raise ValueError(
-                    f"weights must have shape ({m},) and not be negative, got {_arguments._brief(weights)}"
-                )
+                raise ValueError(f"weights must have shape ({m},) and not be negative, got {_arguments.brief(weights)}")
             root = np.sqrt(np.broadcast_to(w, (m,)))[:, None]
             matrix, right = root * matrix, root * right
         self._core.add(matrix, right)
@@ -93,7 +91,7 @@ class RowAccumulator:
     def merge(self, other: RowAccumulator) -> RowAccumulator:
         """Add all rows that another accumulator has seen; it stays as it is."""
         if not isinstance(other, RowAccumulator):
-            raise TypeError(f"other must be a RowAccumulator, got {_arguments._brief(other)}")
+            raise TypeError(f"other must be a RowAccumulator, got {_arguments.brief(other)}")
         if (other.n, other.k) != (self.n, self.k):
             raise ValueError(f"other must have n={self.n} and k={self.k} as well, got n={other.n} and k={other.k}")
         self._core.merge(other._core)

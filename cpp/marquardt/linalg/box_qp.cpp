@@ -131,8 +131,7 @@ BoxQpReport BoxQp::solve(const MatrixView& H, const VectorView& g, const VectorV
 
 BoxQpReport BoxQp::solve(const MatrixView& H, const VectorView& g, const VectorView& lower, const VectorView& upper,
                          Vector& x, Convexity convexity) {
-  const Index n = g.size();
-  assert(H.rows() == n && H.cols() == n && lower.size() == n && upper.size() == n);
+  assert(H.rows() == g.size() && H.cols() == g.size() && lower.size() == g.size() && upper.size() == g.size());
   const Problem qp{H, g, lower, upper};
   BoxQpReport report;
   if (!start(qp, x)) return report;
