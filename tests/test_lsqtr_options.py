@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import TR_METHODS, Recorder, decay, decay_jacobian, rosenbrock, rosenbrock_jacobian
+from helpers import EPS, TR_METHODS, Recorder, decay, decay_jacobian, rosenbrock, rosenbrock_jacobian
 from marquardt import Result, Status, lsqtr
 from problems import Case, by_name, by_tag
 
@@ -418,7 +418,7 @@ ACCEPTED_LIMITS = (
     {"min_trust_radius": 5e-324},
     {"tr_decrease_threshold": 1e-300},
     {"tr_increase_threshold": float(np.nextafter(1, 0))},
-    {"tr_increase_ratio": 1.0},
+    {"tr_increase_ratio": 1 + EPS},
     {"tr_increase_ratio": 1e300},
     {"tr_decrease_ratio": 1e-300},
     {"tr_decrease_ratio": float(np.nextafter(1, 0))},
