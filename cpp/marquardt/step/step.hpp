@@ -1,4 +1,4 @@
-// From a Point to a Trial: which alpha, and what about the bounds? Ten verbs, two methods.
+// From a Point to a Trial: which alpha, and what about the bounds? One contract, two methods.
 #pragma once
 
 #include <memory>
