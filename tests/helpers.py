@@ -88,6 +88,19 @@ def decay_jacobian(p: Array) -> Array:
     return np.stack([e, -p[0] * T * e, np.ones_like(T)], axis=1)
 
 
+def decay_to(t: Array, y: Array) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """Return the residuals of a exp(-b t) + c against data of the caller's, and their Jacobian."""
+
+    def fun(p: Array) -> Array:
+        return p[0] * np.exp(-p[1] * t) + p[2] - y
+
+    def jac(p: Array) -> Array:
+        e = np.exp(-p[1] * t)
+        return np.stack([e, -p[0] * t * e, np.ones_like(t)], axis=1)
+
+    return fun, jac
+
+
 @dataclass(frozen=True)
 class FirstOrder:
     """How far a point is from first order, without units.

@@ -12,7 +12,7 @@ import pytest
 import scipy.special
 from scipy.optimize import least_squares
 
-from helpers import Recorder, rosenbrock, rosenbrock_jacobian
+from helpers import Recorder, decay_to, rosenbrock, rosenbrock_jacobian
 from marquardt import LMStatus, Result, Status, lm_solve
 from problems.mgh_functions import beale, beale_jacobian, wood, wood_jacobian
 
@@ -33,19 +33,6 @@ def powell(x: Array) -> Array:
 def powell_jacobian(x: Array) -> Array:
     a, b = 2 * (x[1] - 2 * x[2]), 2 * np.sqrt(10) * (x[0] - x[3])
     return np.array([[1, 10, 0, 0], [0, 0, np.sqrt(5), -np.sqrt(5)], [0, a, -2 * a, 0], [b, 0, 0, -b]])
-
-
-def decay(t: Array, y: Array) -> tuple[Any, Any]:
-    """Residuals of a exp(-b t) + c and their Jacobian."""
-
-    def fun(p: Array) -> Array:
-        return p[0] * np.exp(-p[1] * t) + p[2] - y
-
-    def jac(p: Array) -> Array:
-        e = np.exp(-p[1] * t)
-        return np.stack([e, -p[0] * t * e, np.ones_like(t)], axis=1)
-
-    return fun, jac
 
 
 # ---- the two examples of the documentation ---------------------------------------------------------------------------
@@ -117,7 +104,7 @@ def test_evaluations(name: str) -> None:
 
 
 T = np.linspace(0, 4, 50)
-DECAY = decay(T, 2.5 * np.exp(-1.3 * T) + 0.5 + 0.05 * np.sin(7 * T))
+DECAY = decay_to(T, 2.5 * np.exp(-1.3 * T) + 0.5 + 0.05 * np.sin(7 * T))
 HUNDRED = (lambda x: rosenbrock(x) * [10, 1], lambda x: rosenbrock_jacobian(x) * [[10], [1]])
 STRAIGHT = (lambda x: x - [3, 2], lambda x: np.eye(2))
 NEAR = {"ftol": 1e-8, "xtol": 1e-8}
@@ -700,7 +687,7 @@ class BoundFit:
         t = np.linspace(0, rng.uniform(2, 6), 30)
         truth = np.array([rng.uniform(1, 5), rng.uniform(0.5, 2), rng.uniform(0.2, 1)])
         y = truth[0] * np.exp(-truth[1] * t) + truth[2] + rng.choice([1e-3, 0.02, 0.1]) * rng.standard_normal(t.size)
-        self.fun, self.jac = decay(t, y)
+        self.fun, self.jac = decay_to(t, y)
         self.t, self.y = t, y
         self.lower, self.upper = np.array([0.0, 0.05, 0.0]), np.array([10.0, 5.0, 5.0])
         for j in rng.choice(3, rng.integers(1, 4), replace=False):

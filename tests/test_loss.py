@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from helpers import FACES, Array, solve
+from helpers import FACES, Array, decay_to, solve
 
 EACH_FACE = pytest.mark.parametrize("face", FACES)
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
@@ -40,17 +40,6 @@ def data(seed: int) -> Array:
     return y
 
 
-def decay_of(y: Array) -> tuple[Any, Any]:
-    def fun(p: Array) -> Array:
-        return p[0] * np.exp(-p[1] * T) + p[2] - y
-
-    def jac(p: Array) -> Array:
-        e = np.exp(-p[1] * T)
-        return np.stack([e, -p[0] * T * e, np.ones_like(T)], axis=1)
-
-    return fun, jac
-
-
 def cost_of(loss: str, r: Array, scale: Any) -> float:
     return 0.5 * float(np.sum(np.broadcast_to(scale, r.shape) ** 2 * rho(loss, (r / scale) ** 2)))
 
@@ -60,7 +49,7 @@ def cost_of(loss: str, r: Array, scale: Any) -> float:
 @EACH_FACE
 def test_the_loss_is_minimised(face: str, loss: str, bounded: bool) -> None:
     for seed in range(3):
-        fun, jac = decay_of(data(seed))
+        fun, jac = decay_to(T, data(seed))
         bounds = (-np.inf, [np.inf, 1.0, np.inf]) if bounded else (-np.inf, np.inf)
         result = solve(face, fun, [2.0, 0.9, 0.3], jac, bounds=bounds, loss=loss, f_scale=0.1)
         assert result.success, result.message
@@ -78,7 +67,7 @@ def test_the_loss_is_minimised(face: str, loss: str, bounded: bool) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 @EACH_FACE
 def test_the_gradient_is_that_of_the_cost(face: str, loss: str) -> None:
-    fun, jac = decay_of(data(3))
+    fun, jac = decay_to(T, data(3))
     x = np.array([2.0, 0.9, 0.3])
     key = "max_nfev" if face == "lm" else "options"
     result = solve(face, fun, x, jac, loss=loss, f_scale=0.2, **({key: {"max_nfev": 1}} if face != "lm" else {key: 1}))
@@ -91,7 +80,7 @@ def test_the_gradient_is_that_of_the_cost(face: str, loss: str) -> None:
 @pytest.mark.parametrize("jac", ["2-point", "3-point", "cs", True], ids=str)
 @EACH_FACE
 def test_a_loss_with_any_jacobian(face: str, jac: Any) -> None:
-    fun, exact = decay_of(data(4))
+    fun, exact = decay_to(T, data(4))
     both = (lambda p: (fun(p), exact(p))) if jac is True else fun
     plain = solve(face, fun, [2.0, 0.9, 0.3], exact, loss="huber", f_scale=0.1)
     result = solve(face, both, [2.0, 0.9, 0.3], jac, loss="huber", f_scale=0.1)
@@ -102,7 +91,7 @@ def test_a_loss_with_any_jacobian(face: str, jac: Any) -> None:
 @EACH_FACE
 def test_a_scale_for_each_residual(face: str) -> None:
     """With residuals and scales both multiplied, each by its own number, the weights of huber do the same."""
-    fun, jac = decay_of(data(5))
+    fun, jac = decay_to(T, data(5))
     weights = np.random.default_rng(6).uniform(0.5, 2, T.size)
     plain = solve(face, fun, [2.0, 0.9, 0.3], jac, loss="huber", f_scale=0.1 * np.ones(T.size))
     same = solve(face, fun, [2.0, 0.9, 0.3], jac, loss="huber", f_scale=0.1)
@@ -115,7 +104,7 @@ def test_a_scale_for_each_residual(face: str) -> None:
 
 @EACH_FACE
 def test_what_does_not_fit_is_refused(face: str) -> None:
-    fun, jac = decay_of(data(7))
+    fun, jac = decay_to(T, data(7))
     for settings, words in (
         ({"loss": "hubert"}, ("loss", "did you mean 'huber'?")),
         ({"loss": "huber", "f_scale": 0}, ("f_scale", "positive", "0")),

@@ -84,45 +84,27 @@ bool Side::read(py::handle given, Index n, double missing, const py::dtype& real
   return true;
 }
 
-py::object name(const char* text) { return py::reinterpret_steal<py::object>(PyUnicode_InternFromString(text)); }
-
 // The names of a result's items and the type of its arrays: made once, when the module is.
 struct Names {
   py::dtype real = py::dtype::of<double>();
-  py::object x = name("x"), success = name("success"), fun = name("fun"), grad = name("grad"),
-             multipliers = name("multipliers"), active_mask = name("active_mask"), kkt = name("kkt"), nit = name("nit"),
-             singular = name("singular"), ray = name("ray");
+  py::object x = interned("x"), success = interned("success"), fun = interned("fun"), grad = interned("grad"),
+             multipliers = interned("multipliers"), active_mask = interned("active_mask"), kkt = interned("kkt"),
+             nit = interned("nit"), singular = interned("singular"), ray = interned("ray");
 };
-
-void put(py::dict& fit, const py::object& key, const py::object& value) {
-  if (PyDict_SetItem(fit.ptr(), key.ptr(), value.ptr()) != 0) throw py::error_already_set();
-}
-
-py::object array(const Vector& v) {
-  py::array_t<double> copy(v.size());
-  Eigen::Map<Vector>(copy.mutable_data(), v.size()) = v;
-  return copy;
-}
-
-py::object array(const Eigen::VectorXi& v) {
-  py::array_t<int> copy(v.size());
-  Eigen::Map<Eigen::VectorXi>(copy.mutable_data(), v.size()) = v;
-  return copy;
-}
 
 // Everything there is to say but for status and message, which the face names.
 void fill(py::dict& fit, const Names& names, const BoxQp& solver, const BoxQpReport& report, const VectorView& g,
           const Vector& x) {
-  put(fit, names.x, array(x));
-  put(fit, names.success, py::bool_(report.solved));
-  put(fit, names.fun, py::float_(solver.objective(g, x)));
-  put(fit, names.grad, array(solver.gradient()));
-  put(fit, names.multipliers, array(solver.multipliers()));
-  put(fit, names.active_mask, array(solver.active()));
-  put(fit, names.kkt, py::float_(report.kkt));
-  put(fit, names.nit, py::int_(report.iterations));
-  put(fit, names.singular, py::bool_(report.singular));
-  if (report.status == BoxQpStatus::unbounded) put(fit, names.ray, array(solver.ray()));
+  set_item(fit, names.x, array_of(x));
+  set_item(fit, names.success, py::bool_(report.solved));
+  set_item(fit, names.fun, py::float_(solver.objective(g, x)));
+  set_item(fit, names.grad, array_of(solver.gradient()));
+  set_item(fit, names.multipliers, array_of(solver.multipliers()));
+  set_item(fit, names.active_mask, array_of(solver.active()));
+  set_item(fit, names.kkt, py::float_(report.kkt));
+  set_item(fit, names.nit, py::int_(report.iterations));
+  set_item(fit, names.singular, py::bool_(report.singular));
+  if (report.status == BoxQpStatus::unbounded) set_item(fit, names.ray, array_of(solver.ray()));
 }
 
 // Solves and fills `fit`, the face's blank result. Returns how it ended, or the name of what does not fit. One

@@ -54,15 +54,13 @@ StridedView view(py::handle h, bool column = false) {
 
 // Names of the fields, made once.
 struct Names {
-  py::object x = name("x"), success = name("success"), message = name("message"), residuals = name("residuals"),
-             cost = name("cost"), rank = name("rank"), condition = name("condition"),
-             singular_values = name("singular_values"), undetermined = name("undetermined"),
-             null_space = name("null_space"), triangle = name("triangle"), basis = name("basis"), ridge = name("ridge"),
-             dof = name("dof");
+  py::object x = interned("x"), success = interned("success"), message = interned("message"),
+             residuals = interned("residuals"), cost = interned("cost"), rank = interned("rank"),
+             condition = interned("condition"), singular_values = interned("singular_values"),
+             undetermined = interned("undetermined"), null_space = interned("null_space"),
+             triangle = interned("triangle"), basis = interned("basis"), ridge = interned("ridge"),
+             dof = interned("dof");
   py::object no_values, nothing = py::tuple(0);
-  static py::object name(const char* text) {
-    return py::reinterpret_steal<py::object>(PyUnicode_InternFromString(text));
-  }
 };
 
 py::object copy_out(const Matrix& M, bool column) {
@@ -75,10 +73,6 @@ py::object copy_out(const Matrix& M, bool column) {
   Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(out.mutable_data(), M.rows(),
                                                                                      M.cols()) = M;
   return std::move(out);
-}
-
-void set(const py::object& result, const py::object& name, const py::object& value) {
-  if (PyDict_SetItem(result.ptr(), name.ptr(), value.ptr()) != 0) throw py::error_already_set();
 }
 
 // The result of a plain system of full rank, or None for all that needs a closer look.
@@ -98,20 +92,20 @@ py::object solve_plain(py::handle A, py::handle b, py::handle type, const py::ob
   if (fit.rank < n || !fit.x.allFinite()) return py::none();
   py::object result = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(type.ptr()));
   if (!result) throw py::error_already_set();
-  set(result, names.x, copy_out(fit.x, column));
-  set(result, names.success, py::bool_(true));
-  set(result, names.message, message);
-  set(result, names.residuals, copy_out(fit.residuals, column));
-  set(result, names.cost, column ? py::object(py::float_(fit.cost[0])) : copy_out(fit.cost, true));
-  set(result, names.rank, py::int_(fit.rank));
-  set(result, names.condition, py::float_(fit.condition));
-  set(result, names.singular_values, names.no_values);
-  set(result, names.undetermined, names.nothing);
-  set(result, names.null_space, py::none());
-  set(result, names.triangle, copy_out(fit.triangle, false));
-  set(result, names.basis, py::none());
-  set(result, names.ridge, py::none());
-  set(result, names.dof, py::float_(fit.dof));
+  set_item(result, names.x, copy_out(fit.x, column));
+  set_item(result, names.success, py::bool_(true));
+  set_item(result, names.message, message);
+  set_item(result, names.residuals, copy_out(fit.residuals, column));
+  set_item(result, names.cost, column ? py::object(py::float_(fit.cost[0])) : copy_out(fit.cost, true));
+  set_item(result, names.rank, py::int_(fit.rank));
+  set_item(result, names.condition, py::float_(fit.condition));
+  set_item(result, names.singular_values, names.no_values);
+  set_item(result, names.undetermined, names.nothing);
+  set_item(result, names.null_space, py::none());
+  set_item(result, names.triangle, copy_out(fit.triangle, false));
+  set_item(result, names.basis, py::none());
+  set_item(result, names.ridge, py::none());
+  set_item(result, names.dof, py::float_(fit.dof));
   return result;
 }
 

@@ -17,15 +17,6 @@ using FloatArray = py::array_t<double, py::array::c_style | py::array::forcecast
 
 inline Vector vector_of(const FloatArray& array) { return Eigen::Map<const Vector>(array.data(), array.size()); }
 
-// A new array with a copy of the values, column-major. pybind11's own cast makes two arrays on the way to one.
-template <class Scalar, int Columns>
-py::array array_of(const Eigen::Matrix<Scalar, Eigen::Dynamic, Columns>& values) {
-  using Filled = py::array_t<Scalar, py::array::f_style>;
-  Filled array = Columns == 1 ? Filled(values.size()) : Filled({values.rows(), values.cols()});
-  std::copy_n(values.data(), values.size(), array.mutable_data());
-  return array;
-}
-
 // A Python callable of (x, *args), called by vectorcall. The array for x is reused as long as nobody else holds it.
 class Callable {
  public:

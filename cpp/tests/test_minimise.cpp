@@ -909,24 +909,32 @@ TEST_CASE("minimise: iterates are kept only where asked for") {
 
 // --------------------------------------------------------------------------------------------- polishing
 
+namespace {
+
+// A fit of x0 exp(-x1 t) to data with noise; the residual itself is no smoother than `jitter`.
+FakeResidual noisy_decay(const Vector& t, const Vector& noise, double jitter = 0) {
+  return {[=](const Vector& x, Vector& r) {
+            r = (x[0] * (-x[1] * t).array().exp() - 2 * (-0.7 * t).array().exp()).matrix() + noise;
+            r.array() += jitter * std::sin(1e9 * (x[0] + 3 * x[1]));
+          },
+          [=](const Vector& x, Matrix& J) {
+            J.resize(t.size(), 2);
+            J.col(0) = (-x[1] * t).array().exp();
+            J.col(1) = -x[0] * t.array() * J.col(0).array();
+          }};
+}
+
+}  // namespace
+
 TEST_CASE("minimise: polishing only lowers rho and does not raise the cost beyond rounding") {
   Numbers numbers(102);
   const Vector t = Vector::LinSpaced(20, 0, 3), noise = 0.1 * numbers.vector(20);
   for (const Method& method : methods()) {
-    for (const double jitter : {0.0, 1e-9, 1e-6}) {  // a residual that is itself no smoother than this
+    for (const double jitter : {0.0, 1e-9, 1e-6}) {
       CAPTURE(method.name);
       CAPTURE(jitter);
       const auto solve = [&](bool polish, double& rho, double& cost, Index& nfev) {
-        FakeResidual residual(
-            [&](const Vector& x, Vector& r) {
-              r = (x[0] * (-x[1] * t).array().exp() - 2 * (-0.7 * t).array().exp()).matrix() + noise;
-              r.array() += jitter * std::sin(1e9 * (x[0] + 3 * x[1]));
-            },
-            [&](const Vector& x, Matrix& J) {
-              J.resize(20, 2);
-              J.col(0) = (-x[1] * t).array().exp();
-              J.col(1) = -x[0] * t.array() * J.col(0).array();
-            });
+        FakeResidual residual = noisy_decay(t, noise, jitter);
         Options options = endless();
         options.stationarity = 1e-4;
         options.polish = polish;
@@ -956,15 +964,7 @@ TEST_CASE("minimise: the observer sees the polishing and may stop it") {
   const Vector t = Vector::LinSpaced(20, 0, 3), noise = 0.1 * numbers.vector(20);
   for (const Method& method : methods()) {
     CAPTURE(method.name);
-    FakeResidual residual(
-        [&](const Vector& x, Vector& r) {
-          r = (x[0] * (-x[1] * t).array().exp() - 2 * (-0.7 * t).array().exp()).matrix() + noise;
-        },
-        [&](const Vector& x, Matrix& J) {
-          J.resize(20, 2);
-          J.col(0) = (-x[1] * t).array().exp();
-          J.col(1) = -x[0] * t.array() * J.col(0).array();
-        });
+    FakeResidual residual = noisy_decay(t, noise);
     Options options = endless();
     options.stationarity = 1e-4;
     options.polish = false;

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 SCHEMES = ("2-point", "3-point", "cs")
-_UNIT: Vector = np.ones(1)
+UNIT: Vector = np.ones(1)
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
 
 
@@ -160,7 +160,7 @@ def scale(name: str, value: Any, n: int) -> Vector:
 def residual_scale(value: Any) -> Vector:
     """The scale of a loss: positive, one number or a vector with an entry for each residual."""
     if type(value) is float and value == 1:  # the usual case
-        return _UNIT
+        return UNIT
     array = np.atleast_1d(real("f_scale", value))
     return scale("f_scale", array, array.size)
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core, _result
-from ._arguments import Vector
+from ._arguments import UNIT, Vector
 
 NO_SCALE: Vector = np.empty(0)
-UNIT_LOSS_SCALE: Vector = np.ones(1)
 
 Observe = Callable[[Vector, _core.Record, "_core.Record | None"], object]
 
@@ -32,7 +31,7 @@ class Request(NamedTuple):
     vectorized: bool = False
     ravel: bool = False  # residuals of any shape are flattened
     loss: str = "linear"
-    f_scale: Vector = UNIT_LOSS_SCALE  # one entry, or one a residual
+    f_scale: Vector = UNIT  # one entry, or one a residual
     observe: Observe | None = None
     notes: Sequence[str] = ()
 

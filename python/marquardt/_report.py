@@ -14,8 +14,7 @@ _LOG_WIDTHS = (10, 12, 15, 15, 12, 12)  # room for the headings and for a hundre
 
 def one_line(result: Mapping[str, Any]) -> str:
     """`Result(GRADIENT, cost=1.2e-13, x=[1. 1.], nfev=20)`."""
-    with np.printoptions(precision=6, threshold=6):
-        x = " ".join(str(result.get("x")).split())
+    x = brief_numbers(result.get("x"))
     if len(x) > _LONGEST_X:
         x = x[: _LONGEST_X - 3] + "..."
     status = result.get("status")
@@ -23,9 +22,15 @@ def one_line(result: Mapping[str, Any]) -> str:
     return f"Result({name}, cost={result.get('cost'):.6g}, x={x}, nfev={result.get('nfev')})"
 
 
+def brief_numbers(x: Any) -> str:
+    """An array, or whatever x is, on one line to six digits, its middle left out where it is long."""
+    with np.printoptions(precision=6, threshold=6):
+        return " ".join(str(x).split())
+
+
 def table(result: Mapping[str, Any]) -> str:
     """One field a line; arrays on one line, shortened."""
-    width = max(len(name) for name in result)
+    width = max(map(len, result.keys()))  # a result may iterate over something else
     lines = []
     with np.printoptions(precision=8, threshold=12, edgeitems=3):
         for name, value in result.items():

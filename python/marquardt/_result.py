@@ -26,23 +26,26 @@ def succeeded(status: int) -> bool:
 
 
 class Fields(dict[str, Any]):
-    """A mapping whose items are attributes as well."""
+    """A mapping whose items are attributes as well.
+
+    Its names are taken from `keys`, because a result may iterate over something else, to be unpacked.
+    """
 
     def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}") from None
+            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self.keys())}") from None
 
     def __delattr__(self, name: str) -> None:
         if name not in self:
-            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self)}")
+            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self.keys())}")
         del self[name]
 
     __setattr__ = dict.__setitem__
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self]
+        return [*super().__dir__(), *self.keys()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (dict(self),))

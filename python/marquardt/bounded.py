@@ -97,8 +97,7 @@ class BoundedResult(_result.Fields):
         return super().__reduce__()
 
     def __repr__(self) -> str:
-        with np.printoptions(precision=6, threshold=6):
-            x = " ".join(str(self["x"]).split())
+        x = _report.brief_numbers(self["x"])
         return f"{type(self).__name__}({self['status'].name}, x={x}, kkt={np.max(self['kkt'], initial=0):.1e})"
 
 
@@ -115,18 +114,6 @@ class NnlsResult(BoundedResult):
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self["x"], self["rnorm"]))
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"this result has no {name!r}; it has {', '.join(self.keys())}") from None
-
-    def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *self.keys()]
-
-    def __str__(self) -> str:
-        return _report.table(dict(self.items()))
 
 
 def lsq_linear(

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _result, _trees
+from . import _arguments, _report, _result, _trees
 from ._arguments import Vector
 from ._minimise import NO_SCALE, Request, minimise, moved, watch
 
@@ -370,7 +370,7 @@ def _scale(diag: Any, n: int, tree: _trees.Tree | None) -> Vector:
 def _add_fields(result: _result.Result, report: dict[str, Any], bounds: tuple[Vector, Vector] | None) -> None:
     result["passes"] = result["history"]
     result["history"] = History(result["passes"], report["iterates"], bounds)
-    result["damping"] = report.get("control", np.nan)
+    result["damping"] = report["control"]
     result["fun"] = result["cost"]
     result["jac"] = result["grad"]
     result["hess"] = result["jacobian"].T @ result["jacobian"]
@@ -405,7 +405,6 @@ def _table(log: Callable[[str], None] | None) -> Callable[[Any, Any], None] | No
     """An observer of passes that logs a row for the start and for each accepted step."""
     if log is None:
         return None
-    from . import _report
 
     def show(now: Any, last: Any) -> None:
         if last is None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _result
+from . import _arguments, _core, _report, _result
 
 _Array = NDArray[np.float64]
 
@@ -76,8 +76,7 @@ class QpResult(_result.Fields):
     """
 
     def __repr__(self) -> str:
-        with np.printoptions(precision=6, threshold=6):
-            x = str(self["x"]).replace("\n", "")
+        x = _report.brief_numbers(self["x"])
         return f"QpResult({self['status'].name}, fun={self['fun']:.6g}, x={x}, kkt={self['kkt']:.1e})"
 
 

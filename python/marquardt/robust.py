@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _result
+from . import _arguments, _core, _report, _result
 
 
 class RobustStatus(IntEnum):
@@ -65,7 +65,7 @@ class LadResult(_result.Fields):
     """
 
     def __repr__(self) -> str:
-        return f"LadResult({self['status'].name}, cost={self['cost']:.6g}, x={_brief(self['x'])})"
+        return f"LadResult({self['status'].name}, cost={self['cost']:.6g}, x={_report.brief_numbers(self['x'])})"
 
 
 class RobustResult(_result.Fields):
@@ -103,7 +103,7 @@ class RobustResult(_result.Fields):
     """
 
     def __repr__(self) -> str:
-        return f"RobustResult({self['status'].name}, cost={self['cost']:.6g}, x={_brief(self['x'])})"
+        return f"RobustResult({self['status'].name}, cost={self['cost']:.6g}, x={_report.brief_numbers(self['x'])})"
 
 
 def lad(A: Any, b: Any, *, max_iter: int | None = None) -> LadResult:
@@ -353,8 +353,3 @@ def _system(A: Any, b: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if right.shape != (matrix.shape[0],):
         raise ValueError(f"b must have shape ({matrix.shape[0]},) to go with A, got shape {right.shape}")
     return np.ascontiguousarray(matrix), right
-
-
-def _brief(x: NDArray[np.float64]) -> str:
-    with np.printoptions(precision=6, threshold=6):
-        return " ".join(str(x).split())

@@ -163,9 +163,10 @@ bool Minimiser::search_along(const Vector& p) {
     Vector x = here_.x + t * p;
     if (!admissible(x)) continue;
     problem_.value(x, there_);
-    if (cost_fall(here_, there_) > least_fall && problem_.linearise(there_, next_)) {
+    const double fall = cost_fall(here_, there_);
+    if (fall > least_fall && problem_.linearise(there_, next_)) {
       ++searches_;
-      restart(cost_fall(here_, there_));
+      restart(fall);
       return true;
     }
   }
