@@ -6,8 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Chebyshev, Polynomial
-from numpy.polynomial import chebyshev as _chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arguments, _linear, _result
@@ -71,7 +69,7 @@ class PolynomialFit(_result.Fields):
     def band(self, x: ArrayLike, scale: str = "estimated") -> NDArray[np.float64]:
         """Return the standard error of the fitted curve at each x."""
         center, half = self._interval()
-        basis = _chebyshev.chebvander((np.asarray(x, dtype=float) - center) / half, len(self["x"]) - 1)
+        basis = _chebyshev_basis((np.asarray(x, dtype=float) - center) / half, len(self["x"]) - 1)
         return np.asarray(np.sqrt(self["fit"].variance(scale)) * np.linalg.norm(basis @ self["fit"].root(), axis=-1))
 
     def plot(self, ax: Any = None, points: int = 400) -> Any:
@@ -171,7 +169,7 @@ def polyfit(
         half = 1.0
     if not half > np.spacing(abs(center)):  # the next numbers beside it: no interval at all
         half = float(np.spacing(abs(center)))
-    basis = _chebyshev.chebvander((data - center) / half, degree)
+    basis = _chebyshev_basis((data - center) / half, degree)
     fit = _linear.lstsq(basis, values, weights=weights, cov=cov, rcond=rcond)
     inside, powers = _to_powers(fit.x, center, half)
     domain = [center - half, center + half]
@@ -185,6 +183,8 @@ def polyfit(
     success = bool(fit.success and np.all(np.isfinite(powers)))
     if not success:
         message = "A coefficient is beyond the range of floating point numbers: rescale x or y."
+    from numpy.polynomial import Chebyshev, Polynomial  # not at import: NumPy leaves it out too, and it takes 10 ms
+
     return PolynomialFit(
         polynomial=Polynomial(inside, domain=domain),
         chebyshev=Chebyshev(fit.x, domain=domain),
@@ -200,6 +200,13 @@ def polyfit(
         interval=(center, half),
         data=(data, values),
     )
+
+
+def _chebyshev_basis(u: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """The values of T_0 to T_degree at u, a column each."""
+    from numpy.polynomial.chebyshev import chebvander
+
+    return np.asarray(chebvander(u, degree), dtype=np.float64)
 
 
 def _to_powers(coefficients: Any, center: float, half: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
