@@ -2,7 +2,7 @@
 
 C++     base <- linalg <- problem <- step <- solve <- marquardt.hpp <- bind <- tests; headers of pybind11,
         Python and NumPy only in bind.
-Python  _core <- leaf modules (_arguments, _result, ...) <- _minimise <- faces (lm, lsqtr, ...) <- __init__
+Python  _core <- leaf modules (_arguments, _result, ...) <- _minimise, _nonlinear <- faces (lm, ...) <- __init__
         <- nist, __main__. Leaf modules, and the modules of nist, may use each other but not in a circle;
         faces do not use each other.
 """
@@ -82,7 +82,7 @@ def python_layer(module: str) -> int:
         return INIT
     if first == "_core":
         return CORE
-    if first == "_minimise":
+    if first in ("_minimise", "_nonlinear"):
         return MINIMISE
     return LEAF if first.startswith("_") else FACE
 
@@ -195,6 +195,8 @@ def test_a_planted_include_is_caught(tmp_path: Path, file: str, line: str) -> No
         ("_result.py", "def late():\n    import marquardt._minimise"),
         ("_result.py", "from marquardt._report import text"),
         ("_minimise.py", "import marquardt.lm as face"),
+        ("_nonlinear.py", "from .lm import lm_solve"),
+        ("_result.py", "from . import _nonlinear"),
         ("lsqtr.py", "from marquardt.lm import lm_solve"),
         ("lm.py", "from marquardt import lm_solve"),
         ("__init__.py", "from marquardt import nist"),
@@ -207,6 +209,7 @@ def test_a_planted_import_is_caught(tmp_path: Path, file: str, line: str) -> Non
     write(package / "_result.py", "import numpy as np\nfrom marquardt import _core\n")
     write(package / "_report.py", "from marquardt._result import Result\n")
     write(package / "_minimise.py", "from marquardt._core import minimise\nfrom marquardt import _report\n")
+    write(package / "_nonlinear.py", "from ._minimise import minimise\n")
     write(package / "lm.py", "from marquardt._minimise import minimise\n")
     write(package / "lsqtr.py", "from ._minimise import minimise\n")
     write(package / "__init__.py", "from marquardt.lm import lm_solve\nfrom .lsqtr import lsqtr\n")

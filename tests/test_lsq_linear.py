@@ -155,6 +155,41 @@ def test_fixed_variables() -> None:
     assert point.x.tolist() == list(range(6))
 
 
+@pytest.mark.parametrize("kind", ["normal", "wide", "low rank", "hilbert", "zero columns", "laplace"])
+@pytest.mark.parametrize("box", ["tight", "half infinite", "some fixed"])
+@pytest.mark.parametrize("n", [8, 30, 80])
+def test_families(kind: str, box: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    m = n // 2 if kind == "wide" else 2 * n
+    A = rng.standard_normal((m, n))
+    if kind == "low rank":
+        A = rng.standard_normal((m, n // 4)) @ rng.standard_normal((n // 4, n))
+    if kind == "hilbert":
+        A = 1 / (np.arange(m)[:, np.newaxis] + np.arange(n) + 1.0)
+    if kind == "laplace":
+        A = np.exp(-np.outer(np.linspace(0.01, 3, m), np.logspace(-2, 2, n)))
+    if kind == "zero columns":
+        A[:, ::3] = 0
+    b = A @ rng.uniform(-2, 2, n) + 0.1 * rng.standard_normal(m)
+    lower, upper = -rng.random(n), rng.random(n)
+    if box == "half infinite":
+        lower[::2], upper[1::3] = -INF, INF
+    if box == "some fixed":
+        lower[::4] = upper[::4]
+    fit = lsq_linear(A, b, (lower, upper))
+    peer = scipy.optimize.lsq_linear(A, b, (lower, upper + (lower == upper) * 1e-14), tol=1e-14, max_iter=500)
+    assert fit.success
+    assert ((fit.x >= lower) & (fit.x <= upper)).all()
+    assert violation(A, b, fit.x, lower, upper) <= 1e-15
+    if np.abs(peer.x).max() < 1e6:  # farther out along null directions of A a lower cost is rounding's
+        assert fit.cost <= peer.cost * (1 + 1e-10) + 1e-12
+    again = lsq_linear(A, b, (lower, upper), x0=fit.x)
+    assert again.success
+    if kind == "normal":
+        assert again.nit == 1
+        np.testing.assert_array_equal(again.active_mask, fit.active_mask)
+
+
 @pytest.mark.parametrize("bounds", [(None, None), (0, None), (None, 1), (0, INF), scipy.optimize.Bounds(0, 1)])
 def test_forms_of_bounds(bounds: Any) -> None:
     fit = lsq_linear(np.eye(3), [-1.0, 0.5, 2.0], bounds)

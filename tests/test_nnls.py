@@ -269,6 +269,83 @@ def test_what_is_given_stays_as_it_is() -> None:
     np.testing.assert_array_equal(nnls(wide[::2, ::2], b).x, nnls(wide[::2, ::2].copy(), b).x)
 
 
+# -------------------------------------------------------------------------------------------------- families
+
+
+def family(kind: str, m: int, n: int) -> tuple[Array, Array]:
+    """Matrices and data on which an active-set method can go wrong, each in its own way."""
+    rng = np.random.default_rng(m + n)
+    x = rng.random(n) * (rng.random(n) < 0.5)
+    noise = rng.standard_normal(m)
+    s, t = np.linspace(0, 1, n), np.linspace(0, 1, m)[:, np.newaxis]
+    if kind == "half":  # well conditioned, half the solution zero
+        A = rng.standard_normal((m, n))
+        return A, A @ x + 0.1 * noise
+    if kind == "consistent":  # every multiplier is zero
+        A = rng.random((m, n))
+        return A, A @ x
+    if kind == "laplace":  # rank 15 to rounding
+        A = np.exp(-0.01 - 3 * t * 10 ** (4 * s - 2))
+        return A, A @ (x * (x > 0.8)) + 1e-3 * noise
+    if kind == "gauss":  # neighbours nearly parallel
+        A = np.exp(-(((t - s) / 0.03) ** 2) / 2)
+        return A, A @ x + 1e-3 * noise
+    if kind == "low rank":
+        A = rng.random((m, n // 5)) @ rng.random((n // 5, n))
+        return A, A @ x + 0.1 * noise
+    A = 1 / (np.arange(m)[:, np.newaxis] + np.arange(n) + 1.0)  # Hilbert
+    return A, A @ x + 1e-4 * noise
+
+
+@pytest.mark.parametrize(("m", "n"), [(20, 10), (50, 20), (100, 50), (150, 100)])
+@pytest.mark.parametrize("kind", ["half", "consistent", "laplace", "gauss", "low rank", "hilbert"])
+def test_families(kind: str, m: int, n: int) -> None:
+    A, b = family(kind, m, n)
+    fit = nnls(A, b)
+    x, rnorm = scipy.optimize.nnls(A, b, maxiter=100 * n)
+    assert fit.success
+    assert violation(A, b, fit.x) <= 5e-16
+    assert fit.rnorm <= rnorm * (1 + 1e-10) + 1e-13 * np.linalg.norm(b)
+    if kind in ("half", "consistent"):
+        assert fit.unique
+        np.testing.assert_allclose(fit.x, x, atol=1e-11)
+    if kind == "low rank":
+        assert fit.rank <= n // 5
+    warm = nnls(A, b, x0=fit.x)
+    assert warm.success
+    assert warm.rnorm <= fit.rnorm * (1 + 1e-10) + 1e-13 * np.linalg.norm(b)
+    rows = nnls(A, np.stack([b, -b, 2 * b], axis=1))  # on the triangle
+    assert rows.success
+    assert rows.rnorm[0] <= fit.rnorm * (1 + 1e-8) + 1e-12 * np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("kind", ["half", "laplace", "low rank"])
+def test_any_form_of_the_arguments(kind: str) -> None:
+    """Arrays that are read as they are, and everything else, give results of the same fields and values."""
+    A, b = family(kind, 40, 16)
+    quick = nnls(A, b)
+    for other in (nnls(A.tolist(), b.tolist()), nnls(np.asfortranarray(A), b), nnls(A[::-1][::-1], b)):
+        assert type(other) is NnlsResult
+        assert set(other.keys()) == set(quick.keys())
+        for name, value in list(quick.items()):
+            assert type(other[name]) is type(value), name
+            if isinstance(value, np.ndarray):
+                assert other[name].dtype == value.dtype, name
+                np.testing.assert_allclose(other[name], value, rtol=1e-9, atol=1e-9, err_msg=name)
+    np.testing.assert_allclose(quick.unbounded_sol[0], np.linalg.lstsq(A, b, rcond=None)[0])
+
+
+def test_nothing_to_fit() -> None:
+    for b in (np.zeros(5), np.full(5, 1e-200)):
+        fit = nnls(np.ones((5, 2)), b)
+        assert fit.success
+        assert fit.rnorm <= 1e-214
+        assert fit.x.sum() == pytest.approx(b[0], abs=0, rel=1e-14)
+    fit = nnls(np.ones((5, 2)), np.array([-1e-200, 0, 0, 0, 0]))
+    assert fit.x.tolist() == [0.0, 0.0]
+    assert fit.rnorm == pytest.approx(1e-200, rel=1e-15)
+
+
 # ------------------------------------------------------------------------------------------------ properties
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from scipy.optimize import least_squares
 
 from helpers import FACES, TR_FACES, ending, first_order, rosenbrock, rosenbrock_jacobian, solve
-from marquardt import Status, lm_solve, lsqtr
+from marquardt import CovarianceWarning, FitError, FitWarning, Status, curve_fit, lm_solve, lsqtr, nist
+from marquardt.least_squares import least_squares as our_least_squares
 
 Array = np.ndarray
 EACH_FACE = pytest.mark.parametrize("face", FACES)
@@ -411,3 +414,272 @@ def test_a_parameter_without_effect_is_no_obstacle(face: str) -> None:
     assert result.success
     np.testing.assert_allclose(result.x, [1.5, 7], rtol=1e-6)
     assert result.rank <= 1
+
+
+# ---- the same and more by plain calls, as everybody makes them: no tolerance, no scale, no option -------------------
+
+PLAIN = tuple(
+    f"{face} {method}"
+    for face, methods in (
+        ("least_squares", ("auto", "trf", "dogbox", "lm")),
+        ("curve_fit", (None, "trf", "dogbox", "lm")),
+    )
+    for method in methods
+)
+EACH_PLAIN = pytest.mark.parametrize("face", PLAIN)
+EACH_PLAIN_WITH_BOUNDS = pytest.mark.parametrize("face", [face for face in PLAIN if not face.endswith(" lm")])
+
+
+def plain(face: str, fun: Callable[[Array], Array], x0: Any, jac: Any = None, **settings: Any) -> Any:
+    """Call a face and nothing more; what curve_fit raises or warns of is no success."""
+    name, _, word = face.partition(" ")
+    method = None if word == "None" else word
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", CovarianceWarning)
+        warnings.simplefilter("ignore", FitWarning)
+        if name == "least_squares":
+            return our_least_squares(fun, x0, "auto" if jac is None else jac, method=method, **settings)
+
+        def model(_: Any, *p: float) -> Array:
+            return fun(np.array(p))
+
+        derivative = (lambda _, *p: jac(np.array(p))) if callable(jac) else jac
+        m = np.size(fun(np.array(x0, dtype=float)))
+        try:
+            return curve_fit(model, None, np.zeros(m), x0, jac=derivative, method=method, **settings)
+        except FitError as error:
+            return error.partial_result
+
+
+EACH_PLAIN_JAC = pytest.mark.parametrize("jac", [None, "2-point", "3-point", "cs", "exact"])
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-10, 10), (0, np.inf)], ids=str)
+@pytest.mark.parametrize("x0", [1e-6, 1e-8, 1e-9, 1e-12, 0.0])
+@EACH_PLAIN_JAC
+@EACH_PLAIN
+def test_plain_line_from_nearly_zero(face: str, jac: Any, x0: float, bounds: Any) -> None:
+    """SciPy's trf and dogbox return 2 x0, with success."""
+    if face.endswith(" lm") and bounds != (-np.inf, np.inf):
+        bounds = (-np.inf, np.inf)
+    derivative = (lambda x: np.ones((1, 1))) if jac == "exact" else jac
+    result = plain(face, lambda x: x - 3, [x0], derivative, bounds=bounds)
+    assert result.success
+    np.testing.assert_allclose(result.x, [3], rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "start", [(0.5, 0.5), (0.0, 0.0), (0.8, 1.0), (0.8, 2.0), (0.0, 2.0), (0.79999999, 1e-9)], ids=str
+)
+@EACH_PLAIN_JAC
+@EACH_PLAIN_WITH_BOUNDS
+def test_plain_bounded_rosenbrock(face: str, jac: Any, start: tuple[float, float]) -> None:
+    """Elsewhere [0.7999992, 0.638955] counts as success; starts on and next to a wall give wrong answers or NaN."""
+    derivative = rosenbrock_jacobian if jac == "exact" else jac
+    result = plain(face, rosenbrock, start, derivative, bounds=([0, 0], [0.8, 2]))
+    assert result.success
+    np.testing.assert_allclose(result.x, [0.8, 0.64], rtol=1e-6)
+    assert result.x[0] <= 0.8
+    assert result.active_mask.tolist() == [1, 0]
+
+
+@EACH_PLAIN_WITH_BOUNDS
+def test_plain_fixed_variable(face: str) -> None:
+    """SciPy raises where a lower bound is an upper bound."""
+    for settings in ({"bounds": ([0.5, -2], [0.5, 2])}, {"fixed": {0: 0.5}}):
+        result = plain(face, rosenbrock, [0.5, 0.0], **settings)
+        assert result.success
+        assert result.x[0] == 0.5
+        np.testing.assert_allclose(result.x[1], 0.25, rtol=1e-7)
+
+
+@EACH_PLAIN_WITH_BOUNDS
+def test_plain_start_outside_is_refused_by_name(face: str) -> None:
+    with pytest.raises(ValueError, match=r"0\] = 1.0.*outside|outside.*0\] = 1.0"):
+        plain(face, rosenbrock, [1.0, 0.0], bounds=([0, 0], [0.8, 2]))
+
+
+def nan_once(jac: Callable[[Array], Array], at: int) -> Callable[[Array], Array]:
+    """Return a Jacobian one entry of which is NaN, once."""
+    calls = iter(range(10**6))
+
+    def spoiled(x: Array) -> Array:
+        J = jac(x)
+        if next(calls) == at:
+            J[0, 0] = np.nan
+        return J
+
+    return spoiled
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@EACH_PLAIN
+def test_plain_nan_in_the_jacobian(face: str, at: int) -> None:
+    """SciPy's trf and dogbox raise and lose the best point; its lm returns [1.2, 1.4] with success."""
+
+    def jac(x: Array) -> Array:
+        return np.array([[-20 * x[0], 10.0], [-1.0, 0.0]])
+
+    result = plain(face, lambda x: np.array([10 * (x[1] - x[0] ** 2), 3 - x[0]]), [1.0, 1.0], nan_once(jac, at))
+    assert result.success
+    np.testing.assert_allclose(result.x, [3, 9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@EACH_PLAIN
+def test_plain_jacobian_that_is_never_finite_is_no_success(face: str, value: float) -> None:
+    result = plain(face, rosenbrock, [-1.2, 1.0], lambda x: np.full((2, 2), value))
+    assert not result.success
+    np.testing.assert_array_equal(result.x, [-1.2, 1.0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@EACH_PLAIN_JAC
+@EACH_PLAIN
+def test_plain_residuals_that_are_not_finite_beyond_a_wall(face: str, jac: Any, value: float) -> None:
+    """A step into the region where the model is undefined is shortened, not believed and not an end."""
+
+    def fun(x: Array) -> Array:
+        spoil = value if np.real(x[0]) > 2.5 else 0.0
+        return np.array([10 * (x[1] - x[0] ** 2), 2 - x[0]]) + spoil
+
+    derivative = rosenbrock_jacobian if jac == "exact" else jac
+    result = plain(face, fun, [-1.2, 1.0], derivative)
+    assert result.success
+    np.testing.assert_allclose(result.x, [2, 4], rtol=1e-5)
+
+
+@EACH_PLAIN_JAC
+@EACH_PLAIN
+def test_plain_redundant_product(face: str, jac: Any) -> None:
+    """The answer says that a and b are not determined, whatever the method and however J was made."""
+    t = np.linspace(0, 3, 20)
+    y = 6 * np.exp(-0.5 * t) + 0.01 * np.cos(9 * t)
+
+    def fun(p: Array) -> Array:
+        return p[0] * p[1] * np.exp(-p[2] * t) - y
+
+    def exact(p: Array) -> Array:
+        e = np.exp(-p[2] * t)
+        return np.stack([p[1] * e, p[0] * e, -p[0] * p[1] * t * e], axis=1)
+
+    result = plain(face, fun, [1.0, 2.0, 1.0], exact if jac == "exact" else jac)
+    assert result.success
+    np.testing.assert_allclose([result.x[0] * result.x[1], result.x[2]], [6, 0.5], rtol=0.02)
+    errors = np.sqrt(np.diagonal(result.covariance()))
+    assert np.isinf(errors[:2]).all()
+    assert 0 < errors[2] < 0.01
+    assert len(result.undetermined) == 1
+    if face.startswith("curve_fit"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CovarianceWarning)
+            assert np.isinf(result.pcov).all()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["start 1", "start 2"])
+@pytest.mark.parametrize("name", nist.names())
+@pytest.mark.parametrize("face", ["least_squares auto", "curve_fit None"])
+def test_plain_success_on_certified_problems_is_one(face: str, name: str, number: int) -> None:
+    """Small parameters (Hahn1, Kirby2) make nonsense of steps of fixed size; loose tests end far from Bennett5.
+
+    A success has four digits of the certified parameters, or it is another minimum, which costs more.
+    """
+    problem = nist.load(name)
+    result = plain(face, problem.residual, problem.starts[number])
+    if result.success:
+        here = first_order(problem.jacobian(result.x), result.residuals, result.x, -np.inf, np.inf)
+        assert here.gain <= 1e-4 * here.norm_r + here.noise
+        swapped = name == "MGH17" and result.x[1] < 0  # two terms of the model are alike
+        certified = problem.certified[[0, 2, 1, 4, 3]] if swapped else problem.certified
+        if nist.log_relative_error(result.x, certified) < 4:
+            assert result.cost > 0.5 * problem.rss * 1.01
+
+
+@pytest.mark.parametrize("name", ["Hahn1", "Kirby2", "Bennett5", "Thurber", "MGH09"])
+def test_plain_three_points_are_not_worse_than_two(name: str) -> None:
+    problem = nist.load(name)
+    for start in problem.starts:
+        digits = {
+            scheme: nist.log_relative_error(
+                plain("curve_fit trf", problem.residual, start, scheme).x, problem.certified
+            )
+            for scheme in ("2-point", "3-point")
+        }
+        assert digits["3-point"] >= min(digits["2-point"] - 0.1, 6.0)
+
+
+@EACH_PLAIN
+def test_plain_single_precision(face: str) -> None:
+    """A model in single precision, differenced with the step of double precision, has noise for a Jacobian."""
+    t = np.linspace(0, 4, 50, dtype=np.float32)
+    y = (2.5 * np.exp(-1.3 * t) + 0.5).astype(np.float32)
+
+    def fun(p: Array) -> Array:
+        a, b, c = p.astype(np.float32)
+        return a * np.exp(-b * t) + c - y
+
+    result = plain(face, fun, [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(result.x, [2.5, 1.3, 0.5], rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_plain_data_in_single_precision_or_whole_numbers(dtype: Any) -> None:
+    """scipy#12991, #16162: the fit stays at its start."""
+    x = np.arange(1, 30).astype(dtype)
+    y = (4 * x**2 + 3).astype(dtype)
+    popt, _ = curve_fit(lambda x, a, b: a * x**2 + b, x, y)
+    np.testing.assert_allclose(popt, [4, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("units", [(1e8, 1e-8), (1e-12, 1e-12), (1e12, 1.0), (1e-7, 1e5)], ids=str)
+@EACH_PLAIN_JAC
+@EACH_PLAIN
+def test_plain_units_of_the_parameters(face: str, jac: Any, units: tuple[float, float]) -> None:
+    """scipy#10767, #19459, #15148: parameters of very different size."""
+    scale = np.array(units)
+    derivative = (lambda x: rosenbrock_jacobian(x / scale) / scale) if jac == "exact" else jac
+    result = plain(face, lambda x: rosenbrock(x / scale), scale * [-1.2, 1.0], derivative)
+    assert result.success
+    np.testing.assert_allclose(result.x / scale, [1, 1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("x_scale", [None, [1e5, 1, 1]], ids=["unknown", "known"])
+@EACH_PLAIN
+def test_plain_parameters_of_very_different_size(face: str, x_scale: Any) -> None:
+    """Right, or no success; SciPy's own example of a fit that needs the scale of the parameters."""
+    t = np.linspace(0, 4, 50)
+
+    def fun(p: Array) -> Array:
+        return p[0] * np.exp(-p[1] * t) + p[2] - (500000 * np.exp(-0.01 * t) + 15)
+
+    result = plain(face, fun, [1.0, 1.0, 1.0], x_scale=x_scale)
+    assert result.success or x_scale is None or not face.endswith(("auto", "None"))
+    if result.success:
+        np.testing.assert_allclose(result.x, [500000, 0.01, 15], rtol=1e-3)
+
+
+@EACH_PLAIN
+def test_plain_wrong_jacobian_is_no_success(face: str) -> None:
+    result = plain(face, lambda x: x - 3, [1.0], lambda x: -np.ones((1, 1)))
+    assert not result.success
+    np.testing.assert_array_equal(result.x, [1.0])
+
+
+@EACH_PLAIN
+def test_plain_covariance_is_the_same_by_every_method(face: str) -> None:
+    """scipy#22568: it is missing, or differs by method."""
+    rng = np.random.default_rng(4)
+    t = np.linspace(0, 4, 50)
+    y = 2.5 * np.exp(-1.3 * t) + 0.5 + 0.05 * rng.standard_normal(t.size)
+
+    def fun(p: Array) -> Array:
+        return p[0] * np.exp(-p[1] * t) + p[2] - y
+
+    def jac(p: Array) -> Array:
+        e = np.exp(-p[1] * t)
+        return np.stack([e, -p[0] * t * e, np.ones_like(t)], axis=1)
+
+    result = plain(face, fun, [1.0, 1.0, 1.0])
+    J = jac(result.x)
+    expected = np.linalg.inv(J.T @ J) * np.sum(fun(result.x) ** 2) / 47
+    np.testing.assert_allclose(result.covariance(), expected, rtol=1e-5)

@@ -2,10 +2,11 @@
 
     OPENBLAS_NUM_THREADS=1 python bench/python/bounded.py [--rounds ROUNDS] [--budget SECONDS]
 
-`nnls` meets scipy.optimize.nnls; `lsq_linear` meets SciPy's bvls (where m >= n) and trf at its default tolerance. A
-ratio above 1 says how many times longer the peer takes; kkt is the largest relative violation of the first-order
-conditions, measured here for all alike (trf ends inside the box, so that bounds it only nears count in full).
-On the largest systems bvls is stopped after 20 iterations and trf left out.
+`nnls` meets scipy.optimize.nnls on families of matrices: random ones, data that x >= 0 fits exactly, and
+ill-conditioned ones (kernels of exponentials and of Gaussians, low rank, Hilbert). `lsq_linear` meets SciPy's bvls
+(where m >= n) and trf at its default tolerance. A ratio above 1 says how many times longer the peer takes; kkt is the
+largest relative violation of the first-order conditions, measured here for all alike (trf ends inside the box, so that
+bounds it only nears count in full). On the largest systems bvls is stopped after 20 iterations and trf left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from interleave import duration, interleave
 
 from marquardt import lsq_linear, nnls
 
-SIZES = ((8, 4), (20, 10), (100, 50), (100, 200), (300, 200), (1000, 500), (20000, 50))
+TINY = ((8, 4), (20, 10), (50, 20))
+SIZES = (*TINY, (100, 50), (300, 200))
+LARGE = (1000, 500)
+BOXES = (*TINY, (100, 50), (100, 200), (300, 200), LARGE, (20000, 50))
+RANDOM = ("uniform", "normal", "half", "consistent")
+ILL = ("laplace", "gauss", "lowrank", "hilbert")
 SLOW = 100_000  # entries from which trf and bvls are left out
 
 
@@ -34,12 +40,39 @@ def kkt(A, b, x, lower, upper):
     return np.max(wrong / (lengths * (np.linalg.norm(b) + lengths @ np.abs(x))))
 
 
+def family(kind, m, n):
+    """A and b; x is half zero, and fits b but for noise, or exactly."""
+    rng = np.random.default_rng(m + n)
+    if kind == "uniform":
+        return rng.random((m, n)), rng.random(m)
+    if kind == "normal":
+        return rng.standard_normal((m, n)), rng.standard_normal(m)
+    x, noise = rng.random(n) * (rng.random(n) < 0.5), rng.standard_normal(m)
+    s, t = np.linspace(0, 1, n), np.linspace(0, 1, m)[:, np.newaxis]
+    if kind == "half":
+        A = rng.standard_normal((m, n))
+        return A, A @ x + 0.1 * noise
+    if kind == "consistent":
+        A = rng.random((m, n))
+        return A, A @ x
+    if kind == "laplace":
+        A = np.exp(-3 * (t + 0.003) * 10 ** (4 * s - 2))
+        return A, A @ x + 1e-3 * noise
+    if kind == "gauss":
+        A = np.exp(-(((t - s) / 0.03) ** 2) / 2)
+        return A, A @ x + 1e-3 * noise
+    if kind == "lowrank":
+        A = rng.random((m, max(2, n // 5))) @ rng.random((max(2, n // 5), n))
+        return A, A @ x + 0.1 * noise
+    A = 1 / (np.arange(m)[:, np.newaxis] + np.arange(n) + 1.0)  # Hilbert
+    return A, A @ x + 1e-4 * noise
+
+
 def cases():
-    for m, n in SIZES:
-        rng = np.random.default_rng(m + n)
-        yield f"nnls uniform {m}x{n}", rng.random((m, n)), rng.random(m), 0.0, np.inf
-        yield f"nnls normal {m}x{n}", rng.standard_normal((m, n)), rng.standard_normal(m), 0.0, np.inf
-    for m, n in SIZES:
+    for m, n in (*SIZES, LARGE):
+        for kind in RANDOM if (m, n) == LARGE else RANDOM + ILL:
+            yield f"nnls {kind} {m}x{n}", *family(kind, m, n), 0.0, np.inf
+    for m, n in BOXES:
         rng = np.random.default_rng(m + n)
         A, x = rng.standard_normal((m, n)), rng.uniform(-2, 2, n)
         yield f"box half held {m}x{n}", A, A @ x + rng.standard_normal(m), -1.0, 1.0

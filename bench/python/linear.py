@@ -39,13 +39,17 @@ class Case:
 
 CASES = [
     Case("tiny", 4, 2),
+    Case("plane", 10, 3),
     Case("line", 20, 3),
+    Case("quartic", 20, 5),
+    Case("few", 50, 3),
     Case("small", 100, 5),
     Case("medium", 1000, 20),
     Case("tall", 20000, 50),
     Case("broad", 2000, 500),
     Case("stack-4x2", 4, 2, 100_000),
-    Case("stack-20x3", 20, 3, 100_000),
+    Case("stack-10x3", 10, 3, 100_000),
+    Case("stack-20x5", 20, 5, 100_000),
 ]
 
 # A loop over NumPy's takes a second or more for a whole stack: this many of its systems are timed and multiplied.

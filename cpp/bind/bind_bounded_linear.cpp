@@ -1,10 +1,12 @@
 // Bounded and robust linear least squares.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "bind/python.hpp"
+#include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/solve/bounded_linear.hpp"
 #include "marquardt/solve/robust_linear.hpp"
 
@@ -103,6 +105,99 @@ py::dict bounded(const Array& A, const Array& B, const VectorView& lower, const 
   return d;
 }
 
+// Names of the fields, made once.
+struct Names {
+  py::object x = interned("x"), grad = interned("grad"), multipliers = interned("multipliers"),
+             active_mask = interned("active_mask"), optimality = interned("optimality"), kkt = interned("kkt"),
+             nit = interned("nit"), rank = interned("rank"), unique = interned("unique"), status = interned("status"),
+             cost = interned("cost"), fun = interned("fun"), residuals = interned("residuals"),
+             success = interned("success"), message = interned("message"), rnorm = interned("rnorm"),
+             dual = interned("dual"), system = interned("_system");
+};
+
+// An exact NumPy array of doubles, aligned, of that many dimensions, contiguous in one of the two orders.
+bool readable(py::handle h, int dimensions) {
+  if (Py_TYPE(h.ptr()) != py::detail::npy_api::get().PyArray_Type_ || !py::array_t<double>::check_(h)) return false;
+  const auto* proxy = py::detail::array_proxy(h.ptr());
+  constexpr int contiguous = py::array::c_style | py::array::f_style;
+  return proxy->nd == dimensions && (proxy->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 &&
+         (proxy->flags & contiguous) != 0;
+}
+
+// From here on a solve may last over 2 ms: worth letting other threads run.
+constexpr Index long_solve = 20000;
+
+using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// A x - b, with A in the order it has.
+Vector residual(const Array& A, const VectorView& x, const VectorView& b) {
+  Vector fun = -b;
+  if ((A.flags() & py::array::c_style) != 0) {
+    fun.noalias() += Eigen::Map<const RowMajor>(A.data(), A.shape(0), A.shape(1)) * x;
+  } else {
+    fun.noalias() += Eigen::Map<const Matrix>(A.data(), A.shape(0), A.shape(1)) * x;
+  }
+  return fun;
+}
+
+// What every kind of result has; of plain numbers.
+void fill(const py::object& result, const BoundedFit& fit, const Vector& fun, double cost, const py::tuple& end,
+          const Names& names) {
+  const int status = number_of(fit.status[0]);
+  const bool unique = fit.unique[0], others = status > 0 && !unique;
+  set_item(result, names.x, array_of<double, 1>(fit.x));
+  set_item(result, names.grad, array_of<double, 1>(fit.gradient));
+  set_item(result, names.multipliers, array_of<double, 1>(multipliers(fit)));
+  set_item(result, names.active_mask, array_of<int, 1>(fit.active));
+  set_item(result, names.optimality, py::float_(fit.optimality[0]));
+  set_item(result, names.kkt, py::float_(fit.kkt[0]));
+  set_item(result, names.nit, py::int_(fit.iterations[0]));
+  set_item(result, names.rank, py::int_(fit.ranks[0]));
+  set_item(result, names.unique, py::bool_(unique));
+  set_item(result, names.status, end[0]);
+  set_item(result, names.cost, py::float_(cost));
+  set_item(result, names.fun, array_of<double, 1>(fun));
+  set_item(result, names.residuals, array_of<double, 1>(-fun));
+  set_item(result, names.success, py::bool_(status > 0));
+  set_item(result, names.message, end[others ? 2 : 1]);
+}
+
+// The result for one right-hand side in arrays that can be read as they are, or None for all that needs a closer look.
+// Without bounds: x >= 0, and the fields of nnls.
+py::object bounded_plain(py::handle A, py::handle b, py::handle lower, py::handle upper, int max_exchanges,
+                         py::handle type, const py::dict& ends, const Names& names) {
+  if (!readable(A, 2) || !readable(b, 1)) return py::none();
+  const auto matrix = py::reinterpret_borrow<Array>(A), right = py::reinterpret_borrow<Array>(b);
+  const Index m = matrix.shape(0), n = matrix.shape(1);
+  if (right.shape(0) != m || m == 0 || n == 0) return py::none();
+  const bool nonnegative = lower.is_none();
+  const Vector low = nonnegative ? Vector(Vector::Zero(n)) : lower.cast<Vector>();
+  const Vector high = nonnegative ? Vector(Vector::Constant(n, infinity)) : upper.cast<Vector>();
+  const Eigen::Map<const Vector> given(right.data(), m);
+  Matrix rows = own(matrix);
+  if (!rows.allFinite() || !given.allFinite()) return py::none();
+  BoundedFit fit;
+  {
+    std::optional<py::gil_scoped_release> unlocked;
+    if (m * n > long_solve) unlocked.emplace();
+    fit = solve_bounded(std::move(rows), given, low, high, Matrix(n, 0), max_exchanges);
+  }
+  const Vector fun = residual(matrix, fit.x.col(0), given);
+  const double cost = 0.5 * fun.squaredNorm();
+  // solves that failed, and sizes whose squares overflow, take the other way
+  if (fit.status[0] == BoundedStatus::stalled || !std::isfinite(cost)) return py::none();
+  const py::object result = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(type.ptr()));
+  if (!result) throw py::error_already_set();
+  fill(result, fit, fun, cost, ends[py::int_(number_of(fit.status[0]))], names);
+  if (nonnegative) {
+    set_item(result, names.rnorm, py::float_(safe_norm(fun)));
+    set_item(result, names.dual, array_of<double, 1>(-fit.gradient));
+  }
+  const py::tuple system = py::make_tuple(matrix, right);
+  if (PyObject_GenericSetAttr(result.ptr(), names.system.ptr(), system.ptr()) != 0) throw py::error_already_set();
+  return result;
+}
+
 py::tuple fold(const Array& J, const Array& B, Matrix R, Matrix Z) {
   const Matrix rows = own(J), sides = own(B);
   {
@@ -170,6 +265,15 @@ py::dict robust(const Array& A, const VectorView& b, const std::string& loss, do
 }  // namespace
 
 void bind_bounded_linear(py::module_& m) {
+  m.def(
+      "bounded_plain",
+      [names = Names()](py::handle A, py::handle b, py::handle lower, py::handle upper, int max_exchanges,
+                        py::handle type, const py::dict& ends) {
+        return bounded_plain(A, b, lower, upper, max_exchanges, type, ends, names);
+      },
+      "min ||A x - b|| in a box, or x >= 0 for None and None, as an instance of `type`, a dict; `ends` has for each "
+      "status its object, its sentence, and that where others fit as well. None unless A and b are contiguous arrays "
+      "of finite doubles that fit.");
   m.def("solve_bounded", &bounded, py::arg("A"), py::arg("B"), py::arg("lower"), py::arg("upper"), py::arg("start"),
         py::arg("max_exchanges"),
         "min ||A x - b|| in a box for every column of B. Where A or B is not finite, only the name of the culprit; all "

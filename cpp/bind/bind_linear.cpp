@@ -1,5 +1,8 @@
 // Linear least squares. Two doors: one for the plain system in arrays that can be read as they are, which is the usual
 // case and looks at nothing twice, and one for everything else.
+#include <algorithm>
+#include <atomic>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -7,6 +10,7 @@
 
 #include "bind/python.hpp"
 #include "marquardt/solve/linear.hpp"
+#include "marquardt/solve/linear_stack.hpp"
 
 namespace marquardt::bind {
 namespace {
@@ -63,31 +67,67 @@ struct Names {
   py::object no_values, nothing = py::tuple(0);
 };
 
-py::object copy_out(const Matrix& M, bool column) {
-  if (column) {
-    Array out(M.rows());
-    std::copy(M.data(), M.data() + M.size(), out.mutable_data());
-    return std::move(out);
-  }
-  Array out({M.rows(), M.cols()});
-  Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(out.mutable_data(), M.rows(),
-                                                                                     M.cols()) = M;
-  return std::move(out);
+// A new array in C order, from NumPy itself: pybind11 would lay out shape and strides in vectors first.
+Array new_array(std::initializer_list<py::ssize_t> shape) {
+  const auto& api = py::detail::npy_api::get();
+  PyObject* made =
+      api.PyArray_NewFromDescr_(api.PyArray_Type_, py::dtype::of<double>().release().ptr(),
+                                static_cast<int>(shape.size()), shape.begin(), nullptr, nullptr, 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<Array>(made);
 }
 
+double* data_of(const Array& array) { return reinterpret_cast<double*>(py::detail::array_proxy(array.ptr())->data); }
+
+Array copy_out(const Matrix& M, bool column) {
+  Array out = column ? new_array({M.rows()}) : new_array({M.rows(), M.cols()});
+  double* to = data_of(out);
+  for (Index i = 0; i < M.rows(); ++i) {
+    for (Index j = 0; j < M.cols(); ++j) *to++ = M(i, j);
+  }
+  return out;
+}
+
+// A solver and a result with their storage, left by one call for the next. Who finds none there, because another
+// thread has them, makes new ones.
+class Tools {
+ public:
+  struct Set {
+    LinearSolver solver{{}};
+    LinearFit fit;
+  };
+  // Up to here storage is worth keeping, and a quarter of a small solve to get: 32 kB for [A b].
+  static constexpr Index small = 4096;
+
+  Tools() = default;
+  Tools(const Tools&) = delete;
+  Tools& operator=(const Tools&) = delete;
+  ~Tools() { delete left_.load(); }
+  std::unique_ptr<Set> take() {
+    std::unique_ptr<Set> found(left_.exchange(nullptr));
+    return found ? std::move(found) : std::make_unique<Set>();
+  }
+  void leave(std::unique_ptr<Set> set) { delete left_.exchange(set.release()); }
+
+ private:
+  std::atomic<Set*> left_{nullptr};
+};
+
 // The result of a plain system of full rank, or None for all that needs a closer look.
-py::object solve_plain(py::handle A, py::handle b, py::handle type, const py::object& message, const Names& names) {
+py::object solve_plain(py::handle A, py::handle b, py::handle type, const py::object& message, const Names& names,
+                       Tools& tools) {
   if (!readable(A, 2, 2) || !readable(b, 1, 2)) return py::none();
   const bool column = py::detail::array_proxy(b.ptr())->nd == 1;
   const StridedView matrix = view(A), right = view(b, column);
   const Index m = matrix.rows(), n = matrix.cols(), k = right.cols();
   if (m != right.rows() || m < n || n == 0 || k == 0) return py::none();
-  LinearFit fit;
+  const bool small = m * (n + k) <= Tools::small;
+  std::unique_ptr<Tools::Set> set = small ? tools.take() : std::make_unique<Tools::Set>();
+  const LinearFit& fit = set->fit;
   {
     std::optional<py::gil_scoped_release> unlocked;
     if (work_of(m, n, k) > long_solve) unlocked.emplace();
-    LinearSolver solver({});
-    if (!solver.solve(matrix, right, fit)) return py::none();
+    if (!set->solver.solve(matrix, right, set->fit)) return py::none();
   }
   if (fit.rank < n || !fit.x.allFinite()) return py::none();
   py::object result = py::reinterpret_steal<py::object>(PyObject_CallNoArgs(type.ptr()));
@@ -106,6 +146,7 @@ py::object solve_plain(py::handle A, py::handle b, py::handle type, const py::ob
   set_item(result, names.basis, py::none());
   set_item(result, names.ridge, py::none());
   set_item(result, names.dof, py::float_(fit.dof));
+  if (small) tools.leave(std::move(set));
   return result;
 }
 
@@ -163,16 +204,50 @@ class Gathered {
   Index expected_, count_ = 0, rows_ = 0, columns_ = 0;
 };
 
-py::dict solve_stack(const Contiguous& A, const Contiguous& b, double rcond, const std::string& method,
-                     const std::optional<Contiguous>& weights, const std::optional<Contiguous>& covariance,
-                     const std::optional<Contiguous>& ridge, const std::optional<Contiguous>& prior,
-                     const std::optional<Contiguous>& constraints, const std::optional<Contiguous>& targets,
-                     bool choose_ridge) {
+// Many plain systems, tall or square, by automatic choice of the method.
+py::dict solve_plain_stack(const Contiguous& A, const Contiguous& b, double rcond) {
+  const Index count = A.shape(0), m = A.shape(1), n = A.shape(2), k = b.shape(2);
+  const Array x = new_array({count, n, k}), residuals = new_array({count, m, k}), cost = new_array({count, k, 1}),
+              rank = new_array({count, 1, 1}), condition = new_array({count, 1, 1}),
+              triangle = new_array({count, n, n}), used = new_array({count, 1, 1}), dof = new_array({count, 1, 1});
+  const LinearStack stack{A.data(), b.data(), count, m, n, k};
+  const LinearStackFit fit{data_of(x),    data_of(residuals), data_of(cost),
+                           data_of(rank), data_of(condition), data_of(triangle)};
+  {
+    std::optional<py::gil_scoped_release> unlocked;
+    if (static_cast<double>(count) * work_of(m, n, k) > long_solve) unlocked.emplace();
+    if (solve_stack(stack, rcond, fit) < count) throw std::invalid_argument("A and b must be finite");
+    std::fill(data_of(used), data_of(used) + count, 0.0);
+    for (Index i = 0; i < count; ++i) data_of(dof)[i] = static_cast<double>(m) - fit.rank[i];
+  }
+  py::dict out;
+  out["x"] = x;
+  out["residuals"] = residuals;
+  out["cost"] = cost;
+  out["rank"] = rank;
+  out["condition"] = condition;
+  out["singular_values"] = new_array({count, 0, 1});
+  out["triangle"] = triangle;
+  out["null_space"] = new_array({0, 0, 0});
+  out["basis"] = new_array({0, 0, 0});
+  out["ridge"] = used;
+  out["dof"] = dof;
+  return out;
+}
+
+py::dict solve_many(const Contiguous& A, const Contiguous& b, double rcond, const std::string& method,
+                    const std::optional<Contiguous>& weights, const std::optional<Contiguous>& covariance,
+                    const std::optional<Contiguous>& ridge, const std::optional<Contiguous>& prior,
+                    const std::optional<Contiguous>& constraints, const std::optional<Contiguous>& targets,
+                    bool choose_ridge) {
   const std::optional<Contiguous> matrices = A, columns = b;
   const Stack As(matrices), bs(columns), w(weights), v(covariance), g(ridge), p(prior), c(constraints), d(targets);
   const Index count = A.shape(0), m = A.shape(1), n = A.shape(2), k = b.shape(2);
   const LinearOptions options{linear_method(method), rcond};
   const bool plain = !w.any() && !v.any() && !g.any() && !p.any() && !c.any();
+  if (plain && options.method == LinearMethod::automatic && count > 1 && m >= n && n > 0 && k > 0) {
+    return solve_plain_stack(A, b, rcond);
+  }
   Gathered x(count), residuals(count), cost(count), rank(count), condition(count), singular(count), triangle(count),
       null_space(1), basis(1), used(count), dof(count);
   {
@@ -223,14 +298,13 @@ void bind_linear(py::module_& m) {
   names.no_values = Array(0);
   m.def(
       "lstsq_plain",
-      [names](py::handle A, py::handle b, py::handle type, const py::object& message) {
-        return solve_plain(A, b, type, message, names);
+      [names, tools = std::make_shared<Tools>()](py::handle A, py::handle b, py::handle type,
+                                                 const py::object& message) {
+        return solve_plain(A, b, type, message, names, *tools);
       },
       "min ||A x - b|| as an instance of `type`, a dict, with that message; None unless A and b are arrays of finite "
-      "doubles that fit, "
-      "and "
-      "A has full column rank.");
-  m.def("solve_linear", &solve_stack, py::arg("A"), py::arg("b"), py::arg("rcond"), py::arg("method"),
+      "doubles that fit, and A has full column rank.");
+  m.def("solve_linear", &solve_many, py::arg("A"), py::arg("b"), py::arg("rcond"), py::arg("method"),
         py::arg("weights"), py::arg("covariance"), py::arg("ridge"), py::arg("prior"), py::arg("constraints"),
         py::arg("targets"), py::arg("choose_ridge"),
         "min ||A x - b|| for stacks (count, m, n) and (count, m, k), with what goes with them, each a stack or a stack "

@@ -1,11 +1,13 @@
 // One function: a nonlinear solve from Python's point of view. Returns plain data; the Python layer dresses it.
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "bind/bind_options.hpp"
 #include "bind/callback.hpp"
+#include "bind/loss.hpp"
 #include "marquardt/problem/difference.hpp"
 #include "marquardt/solve/minimise.hpp"
 #include "marquardt/step/coleman_li.hpp"
@@ -22,6 +24,7 @@ struct Request {
   std::string method, subproblem;
   Vector scale;
   Loss loss;
+  Vector diff_step;
   Options options;
   py::object observe;
 };
@@ -39,8 +42,9 @@ std::unique_ptr<Residual> make_residual(const Request& request, PyFunction& func
     const auto name = request.jac.cast<std::string>();
     const Scheme scheme = name == "2-point"   ? Scheme::two_point
                           : name == "3-point" ? Scheme::three_point
-                                              : Scheme::complex_step;
-    return std::make_unique<Differenced>(function, scheme, request.box, request.vectorized);
+                          : name == "cs"      ? Scheme::complex_step
+                                              : Scheme::automatic;
+    return std::make_unique<Differenced>(function, scheme, request.box, request.vectorized, request.diff_step);
   }
   const bool together = py::isinstance<py::bool_>(request.jac);
   return std::make_unique<PyResidual>(function, together ? py::none() : request.jac, request.args, together);
@@ -52,7 +56,10 @@ std::unique_ptr<Step> make_step(const Request& request) {
     return make_levenberg_marquardt(request.options, request.box, kind, request.scale);
   }
   if (request.method == "trust_region") return make_trust_region(request.options, request.box, kind, request.scale);
-  throw py::value_error("unknown method '" + request.method + "': 'levenberg_marquardt' or 'trust_region'");
+  if (request.method == "auto") return make_adaptive_region(request.options, request.box, kind, request.scale);
+  if (request.method == "dogbox") return make_dogbox(request.options, request.box, kind, request.scale);
+  throw py::value_error("unknown method '" + request.method +
+                        "': 'levenberg_marquardt', 'trust_region', 'dogbox' or 'auto'");
 }
 
 py::array history_array(const History& history) {
@@ -103,6 +110,9 @@ py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& b
   d["njev"] = counts.njev;
   d["nfev_differences"] = counts.differences;
   d["nit"] = minimiser.iterations();
+  d["seconds"] = minimiser.seconds();
+  d["seconds_function"] = counts.seconds_value;
+  d["seconds_jacobian"] = counts.seconds_jacobian;
   d["history"] = history_array(minimiser.history());
   d["iterates"] = iterates_array(minimiser.history(), here.x.size());
   return d;
@@ -131,6 +141,10 @@ py::tuple solve(const Request& request) {
     error.set_error();
     py::error_already_set raised;
     return interrupted(raised);
+  } catch (const std::invalid_argument& error) {  // what the loss refuses
+    py::set_error(PyExc_ValueError, error.what());
+    py::error_already_set raised;
+    return interrupted(raised);
   }
 }
 
@@ -156,15 +170,16 @@ void bind_minimise(py::module_& m) {
       "minimise",
       [](py::object fun, py::object jac, const FloatArray& x0, const FloatArray& lower, const FloatArray& upper,
          const std::string& method, const std::string& subproblem, const py::dict& options, py::tuple args,
-         const FloatArray& scale, bool vectorized, bool ravel, const std::string& loss, const FloatArray& f_scale,
-         py::object observe) {
+         const FloatArray& scale, bool vectorized, bool ravel, const py::object& loss, const FloatArray& f_scale,
+         const FloatArray& diff_step, py::object observe) {
         return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, vector_of(x0),
                       Box{vector_of(lower), vector_of(upper)}, method, subproblem, vector_of(scale),
-                      Loss(loss_kind(loss), vector_of(f_scale)), read_options(options), std::move(observe)});
+                      read_loss(loss, vector_of(f_scale)), vector_of(diff_step), read_options(options),
+                      std::move(observe)});
       },
       py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"), py::arg("method"),
       py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"), py::arg("vectorized"),
-      py::arg("ravel"), py::arg("loss"), py::arg("f_scale"), py::arg("observe"), py::pos_only(),
+      py::arg("ravel"), py::arg("loss"), py::arg("f_scale"), py::arg("diff_step"), py::arg("observe"), py::pos_only(),
       "Minimises 1/2 ||fun(x)||^2, or a robust loss of fun(x), in a box. Returns (report, exception or None). "
       "Arguments are taken as checked.");
 }

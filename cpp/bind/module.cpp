@@ -1,4 +1,5 @@
 // The compiled module: one bind_ function per noun.
+#include "bind/curve.hpp"
 #include "bind/python.hpp"
 
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
@@ -7,6 +8,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   marquardt::bind::bind_options(m);
   marquardt::bind::bind_derivatives(m);
   marquardt::bind::bind_minimise(m);
+  marquardt::bind::bind_curve(m);
   marquardt::bind::bind_linear(m);
   marquardt::bind::bind_accumulator(m);
   marquardt::bind::bind_box_qp(m);

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ._nonlinear import LeastSquaresStatus
 from ._result import Result, Status
 from .bounded import BoundedResult, BoundedStatus, NnlsResult, lsq_linear, nnls
+from .curve_fit import CovarianceWarning, CurveFit, FitError, FitWarning, curve_fit
 from .derivatives import JacobianCheck, check_jacobian
+from .least_squares import least_squares
 from .linear import LinearResult, lstsq
 from .lm import LMStatus, lm_solve
 from .lsqtr import lsqtr
@@ -16,9 +19,14 @@ from .streaming import RowAccumulator
 __all__ = [
     "BoundedResult",
     "BoundedStatus",
+    "CovarianceWarning",
+    "CurveFit",
+    "FitError",
+    "FitWarning",
     "JacobianCheck",
     "LMStatus",
     "LadResult",
+    "LeastSquaresStatus",
     "LinearResult",
     "NnlsResult",
     "PolynomialFit",
@@ -31,8 +39,10 @@ __all__ = [
     "Status",
     "box_qp",
     "check_jacobian",
+    "curve_fit",
     "huber",
     "lad",
+    "least_squares",
     "lm_solve",
     "lsq_linear",
     "lsqtr",

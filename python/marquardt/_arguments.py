@@ -19,7 +19,7 @@ Vector = NDArray[np.float64]
 
 SCHEMES = ("2-point", "3-point", "cs")
 UNIT: Vector = np.ones(1)
-LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
+LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "welsch", "tukey")
 
 
 def real(name: str, value: Any) -> NDArray[np.float64]:
@@ -250,6 +250,11 @@ def jacobian(value: Any) -> Any:
         return choice("jac", value, SCHEMES)
     listed = ", ".join(repr(s) for s in SCHEMES)
     raise TypeError(f"jac must be callable, True or one of {listed}, got {brief(value)}")
+
+
+def loss(value: Any) -> Any:
+    """The name of a loss, or a callable as SciPy's: rho, rho' and rho'' of z, shape (3, m)."""
+    return value if callable(value) else choice("loss", value, LOSSES)
 
 
 def extra(args: Any) -> tuple[Any, ...]:

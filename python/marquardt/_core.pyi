@@ -58,11 +58,23 @@ def minimise(
     scale: NDArray[float64],
     vectorized: bool,
     ravel: bool,
-    loss: str,
+    loss: str | Callable[[NDArray[float64]], Any],
     f_scale: NDArray[float64],
+    diff_step: NDArray[float64],
     observe: Callable[[NDArray[float64], Record, Record | None], object] | None,
     /,
 ) -> tuple[dict[str, Any], BaseException | None]: ...
+def curve_residuals(
+    f: Callable[..., Any],
+    xdata: Any,
+    ydata: NDArray[float64],
+    whitening: NDArray[float64] | None,
+    together: bool,
+    /,
+) -> Callable[[NDArray[Any]], Any]: ...
+def curve_jacobian(
+    jac: Callable[..., Any], xdata: Any, ydata: NDArray[float64], whitening: NDArray[float64] | None, /
+) -> Callable[[NDArray[Any]], Any]: ...
 
 class RowAccumulator:
     """The triangle of the rows seen so far."""
@@ -92,6 +104,15 @@ def solve_linear(
 def box_qp(
     H: object, g: object, lower: object, upper: object, x0: object, check_convex: bool, fit: dict[str, Any]
 ) -> int | str: ...
+def bounded_plain(
+    A: Any,
+    b: Any,
+    lower: NDArray[float64] | None,
+    upper: NDArray[float64] | None,
+    max_exchanges: int,
+    type: type,
+    ends: dict[int, Any],
+) -> Any: ...
 def solve_bounded(
     A: NDArray[float64],
     B: NDArray[float64],

@@ -15,6 +15,7 @@ _SCALES = ("estimated", "known")
 _NO_RIDGE = 0.0
 _FULL_RANK = "A has full column rank: x is the one least-squares solution."
 _NOISE = 1e-12  # an entry of the null space beside its largest, 1 or more: a thousand times the rounding of a triangle
+_LARGE = 10_000  # numbers that are not worth another pass: 5 us
 _LISTED = 3  # combinations spelled out in a message; a fourth adds nothing to what to do
 
 
@@ -275,6 +276,13 @@ def _numbers(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
+def _stack(name: str, value: Any) -> NDArray[Any]:
+    """As `_numbers`; a large array of float64 unchecked, because the core finds what is not finite in one pass less."""
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.size >= _LARGE:
+        return value
+    return _numbers(name, value)
+
+
 def _stacked(A: NDArray[Any]) -> NDArray[np.float64]:
     """A matrix of complex numbers as the real one that acts alike on real parts above imaginary parts."""
     return np.concatenate(
@@ -290,7 +298,7 @@ class _System:
     """The arguments of `lstsq` as stacks of real matrices, and the way back."""
 
     def __init__(self, A: Any, b: Any) -> None:
-        matrix, right = _numbers("A", A), _numbers("b", b)
+        matrix, right = _stack("A", A), _stack("b", b)
         if matrix.ndim < 2:
             raise ValueError(f"A must have at least two dimensions, got shape {matrix.shape}")
         self.m, self.n = matrix.shape[-2:]
@@ -311,6 +319,7 @@ class _System:
             ("weights", "covariance", "ridge", "prior", "constraints", "targets")
         )
         self.choose_ridge = False
+        self.given = (matrix, right)
 
     def _matrix(self, A: NDArray[Any]) -> NDArray[np.float64]:
         return _stacked(A) if self.complex else A
@@ -397,7 +406,9 @@ class _System:
         pair = 2 if self.complex else 1
         rank = -(-report["rank"].reshape(self.lead).astype(np.intp) // pair)
         cost = cost.reshape(*self.lead, self.k)
-        success = np.isfinite(x).all(axis=tuple(range(len(self.lead), x.ndim)))
+        finite = np.isfinite(x)
+        sound = bool(finite.all())  # a tenth of the time of asking system by system
+        success = np.ones(self.lead, dtype=bool) if sound else finite.all(axis=tuple(range(len(self.lead), x.ndim)))
         single = not self.lead
         constrained = self.terms["constraints"] is not None
         directions = report["null_space"][0] if single and report["null_space"].size else None
@@ -431,19 +442,13 @@ class _System:
         if A.shape[0] == 0:  # no system: the shapes of one, none of its values
             one = _System(np.zeros(A.shape[1:]), np.zeros(b.shape[1:]))._report(cutoff, method)
             return {name: values[:0] for name, values in one.items()}
-        report: dict[str, NDArray[np.float64]] = _core.solve_linear(
-            A,
-            b,
-            cutoff,
-            method,
-            t["weights"],
-            t["covariance"],
-            t["ridge"],
-            t["prior"],
-            t["constraints"],
-            t["targets"],
-            self.choose_ridge,
-        )
+        terms = (t["weights"], t["covariance"], t["ridge"], t["prior"], t["constraints"], t["targets"])
+        try:
+            report: dict[str, NDArray[np.float64]] = _core.solve_linear(A, b, cutoff, method, *terms, self.choose_ridge)
+        except ValueError:
+            for name, array in zip(("A", "b"), self.given, strict=True):
+                _numbers(name, array)  # says where it is not finite, if that was the matter
+            raise
         return report
 
     def _back(self, parts: NDArray[np.float64]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from . import _core, _result
 from ._arguments import UNIT, Vector
 
 NO_SCALE: Vector = np.empty(0)
+NO_STEP: Vector = np.empty(0)
 
 Observe = Callable[[Vector, _core.Record, "_core.Record | None"], object]
 
@@ -32,6 +33,7 @@ class Request(NamedTuple):
     ravel: bool = False  # residuals of any shape are flattened
     loss: str = "linear"
     f_scale: Vector = UNIT  # one entry, or one a residual
+    diff_step: Vector = NO_STEP  # h_j / |x_j| of finite differences; empty: chosen by the core
     observe: Observe | None = None
     notes: Sequence[str] = ()
 

@@ -33,10 +33,10 @@ _SENTENCES = {
     BoundedStatus.STALLED: "Rounding or overflow kept the first-order conditions from being met: rescale A, b and the "
     "bounds.",
 }
-_ENDS = {
-    int(status): (status, text) for status, text in _SENTENCES.items()
-}  # faster than the call BoundedStatus(number)
 _MANY = " Others fit as well: columns of A that the bounds leave loose depend on each other to rounding."
+_ENDS = {  # faster than the call BoundedStatus(number)
+    int(status): (status, text, text + _MANY if status > 0 else text) for status, text in _SENTENCES.items()
+}
 
 
 class BoundedResult(_result.Fields):
@@ -198,8 +198,12 @@ def lsq_linear(
     matrix, right = _system(A, b)
     n = matrix.shape[1]
     lower, upper = _arguments.box(bounds, n) if n else (np.empty(0), np.empty(0))
-    result = BoundedResult()
-    _solve(result, matrix, right, lower, upper, x0, cap)
+    result: BoundedResult | None = None
+    if x0 is None:
+        result = _core.bounded_plain(matrix, right, lower, upper, _limit(cap, n), BoundedResult, _ENDS)
+    if result is None:
+        result = BoundedResult()
+        _solve(result, matrix, right, lower, upper, x0, cap)
     if verbose:
         print(f"{result['message']}\n{_summary(result)}")
     return result
@@ -244,6 +248,10 @@ def nnls(A: Any, b: Any, maxiter: int | None = None, *, atol: Any = None, x0: An
     ([1.5, 0.0], 1.224744871392)
     """
     cap = None if maxiter is None else _arguments.count("maxiter", maxiter, 0)
+    if x0 is None and type(A) is np.ndarray and A.ndim == 2:
+        plain: NnlsResult | None = _core.bounded_plain(A, b, None, None, _limit(cap, A.shape[1]), NnlsResult, _ENDS)
+        if plain is not None:
+            return plain
     matrix, right = _system(A, b)
     n = matrix.shape[1]
     result = NnlsResult()
@@ -293,6 +301,10 @@ def _guess(x0: Any, n: int, right: NDArray[np.float64]) -> NDArray[np.float64] |
     return start
 
 
+def _limit(cap: int | None, n: int) -> int:
+    return 100 + 10 * n if cap is None else min(cap, 2**31 - 1)
+
+
 def _solve(
     result: Any,
     A: Any,
@@ -306,8 +318,7 @@ def _solve(
     n = A.shape[1]
     start = _guess(x0, n, b)
     rows, right = (A, b) if type(A) is np.ndarray else _triangle(A, b)
-    limit = 100 + 10 * n if cap is None else min(cap, 2**31 - 1)
-    report = _core.solve_bounded(rows, right, lower, upper, start, limit)
+    report = _core.solve_bounded(rows, right, lower, upper, start, _limit(cap, n))
     if "culprit" in report:
         _arguments.finite(report["culprit"], rows if report["culprit"] == "A" else right)
     result.update(report)
@@ -324,13 +335,13 @@ def _solve(
     finite = math.isfinite(cost) if b.ndim == 1 else np.isfinite(cost).all()
     if worst > 0 and not finite and not np.isfinite(fun).all():
         worst = -1
-    status, sentence = _ENDS[worst]
+    status, sentence, with_others = _ENDS[worst]
     result["cost"] = cost
     result["fun"] = fun
     result["residuals"] = -fun
     result["status"] = status
     result["success"] = worst > 0
-    result["message"] = sentence if unique or worst <= 0 else sentence + _MANY
+    result["message"] = sentence if unique else with_others
     result.__dict__["_system"] = (rows, right)
 
 

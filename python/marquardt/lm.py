@@ -202,12 +202,13 @@ def lm_solve(
         ``(m, n)`` array must then be an array, not lists).
     callback : callable, optional
         ``callback(x, *args)`` after each accepted step; a true value or StopIteration stops the solve.
-    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'tukey'}
+    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'welsch', 'tukey'}
         What is minimised is ``0.5 * sum(C**2 * rho((r / C)**2))``, with ``C = f_scale`` and rho(z) = z (linear),
         ``2 * (sqrt(1 + z) - 1)`` (soft_l1), z up to 1 and ``2 * sqrt(z) - 1`` beyond (huber), ``log(1 + z)`` (cauchy),
-        ``arctan(z)`` (arctan), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With the last three a solution
-        may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row scaled so that its product
-        with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the cost.
+        ``arctan(z)`` (arctan), ``1 - exp(-z)`` (welsch), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With
+        the last four a solution may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row
+        scaled so that its product with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the
+        cost.
     f_scale : float or array_like, shape (m,), default 1
         C: from about this size on a residual is an outlier.
     vectorized : bool, default False
@@ -312,7 +313,9 @@ def lm_solve(
     def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
         _add_fields(result, report, None if bounds is None else (lower, upper))
         _name_ending(result, gradient_tolerance)
+        _result.attach_request(result, minimise, request)
         if tree is not None:
+            _result.attach(result, _result.request_hooks(minimise, request, x=result["x"]))
             result["x"] = tree.unravel(result["x"])
             if tree.has_paths:
                 result["names"] = tree.names

@@ -90,12 +90,13 @@ def lsqtr(
           radius changes
         - ``tr_increase_ratio`` (2), ``tr_decrease_ratio`` (0.25): by these factors of the step's length
         - ``tr_method`` ('svd'): 'svd', 'cho' or 'qr', the factorisation of the subproblem
-    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'tukey'}
+    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'welsch', 'tukey'}
         What is minimised is ``0.5 * sum(C**2 * rho((r / C)**2))``, with ``C = f_scale`` and rho(z) = z (linear),
         ``2 * (sqrt(1 + z) - 1)`` (soft_l1), z up to 1 and ``2 * sqrt(z) - 1`` beyond (huber), ``log(1 + z)`` (cauchy),
-        ``arctan(z)`` (arctan), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With the last three a solution
-        may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row scaled so that its product
-        with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the cost.
+        ``arctan(z)`` (arctan), ``1 - exp(-z)`` (welsch), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With
+        the last four a solution may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row
+        scaled so that its product with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the
+        cost.
     f_scale : float or array_like, shape (m,), default 1
         C: from about this size on a residual is an outlier.
     vectorized : bool, default False
@@ -108,7 +109,7 @@ def lsqtr(
     Returns
     -------
     Result
-        With `fun` (the residuals), `jac` (the Jacobian), `v` (distances to the bounds that the gradient points at),
+        With `v` (distances to the bounds that the gradient points at),
         `allx` (x0 and every accepted x), `alltr` (the trust radius of every pass) and `trust_radius` besides the
         fields of every result.
 
@@ -181,6 +182,7 @@ def lsqtr(
 
     def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
         _add_fields(result, report)
+        _result.attach_request(result, minimise, request)
         if level >= 1:
             print(_report.closing(result, float(np.linalg.norm(result["x"] - x))))
         return result
@@ -189,8 +191,6 @@ def lsqtr(
 
 
 def _add_fields(result: _result.Result, report: dict[str, Any]) -> None:
-    result["fun"] = result["residuals"]
-    result["jac"] = result["jacobian"]
     result["v"] = report["v"]
     result["allx"] = list(report["iterates"])
     result["alltr"] = report["history"]["control"].tolist()

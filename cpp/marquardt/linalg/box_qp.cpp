@@ -38,6 +38,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "marquardt/linalg/cholesky.hpp"
+
 namespace marquardt {
 namespace {
 
@@ -72,44 +74,6 @@ constexpr Index few_held = 8;
 
 // Steps with a shifted factor cost O(n^2) each: one more is taken where the conditions hold less well than this.
 constexpr double fine_level = 10 * epsilon;
-
-// Columns factored one after the other before the rest of the matrix hears of them. Within a panel four earlier columns
-// are subtracted per pass, which up to about n = 150 beats Eigen's blocks (twice as fast at n = 50, plain SSE2).
-constexpr Index panel = 64;
-
-using Block = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
-
-// Column j of the factor, from row j down, given the columns from `left` to j - 1 and what those before have taken.
-void eliminate(Block& A, Index left, Index j) {
-  const Index m = A.rows() - j;
-  auto column = A.col(j).tail(m);
-  const auto earlier = [&A, m](Index c) { return A.col(c).tail(m); };
-  Index k = left;
-  for (; k + 4 <= j; k += 4) {
-    column -= A(j, k) * earlier(k) + A(j, k + 1) * earlier(k + 1) + A(j, k + 2) * earlier(k + 2) +
-              A(j, k + 3) * earlier(k + 3);
-  }
-  for (; k < j; ++k) column -= A(j, k) * earlier(k);
-}
-
-// A = LL', its lower triangle in place. False at the first pivot L_jj^2 that is not above least[j].
-bool cholesky(Block A, const double* least) {
-  const Index n = A.rows();
-  for (Index left = 0; left < n; left += panel) {
-    const Index right = std::min(n, left + panel), rest = n - right;
-    for (Index j = left; j < right; ++j) {
-      eliminate(A, left, j);
-      if (!(A(j, j) > least[j])) return false;
-      A(j, j) = std::sqrt(A(j, j));
-      A.col(j).tail(n - j - 1) *= 1 / A(j, j);
-    }
-    if (rest == 0) continue;
-    A.bottomRightCorner(rest, rest)
-        .selfadjointView<Eigen::Lower>()
-        .rankUpdate(A.block(right, left, rest, right - left), -1);
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -163,7 +127,7 @@ void BoxQp::guess(const Problem& qp, Vector& x, bool prove, BoxQpReport& report)
     return;
   }
   if (report.solved) return;
-  const bool worthwhile = few || !clear || n <= panel;  // likely the last step, or a cheap one
+  const bool worthwhile = few || !clear || n <= cholesky_panel;  // likely the last step, or a cheap one
   const bool inside = worthwhile && take_whole_step(qp, x, report);
   if (cold && few && !inside) resume_sweeps(qp, x, report);
 }
@@ -341,7 +305,7 @@ void BoxQp::gather(const Problem& qp, Index p, Index k) {
 // False if a pivot is zero to rounding.
 bool BoxQp::factor_leading(const Problem& qp, Index p, Index k) {
   gather(qp, p, k);
-  Block tail = factor_.block(p, p, k - p, k - p);
+  MatrixBlock tail = factor_.block(p, p, k - p, k - p);
   if (p > 0) {
     auto side = factor_.block(p, 0, k - p, p);
     factor_.topLeftCorner(p, p).triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(side);
@@ -409,7 +373,7 @@ bool BoxQp::refuted_by_diagonal(const Problem& qp) const {
 bool BoxQp::factor_whole(const Problem& qp, bool prove) {
   group();
   const Index n = active_.size();
-  if ((!prove || n <= panel) && factor_leading(qp, 0, n)) return true;
+  if ((!prove || n <= cholesky_panel) && factor_leading(qp, 0, n)) return true;
   if (!prove) return false;
   shift_ = least_shift_;
   indefinite_ = !factor_leading(qp, 0, n);

@@ -4,8 +4,7 @@
 //   W = Vtop'C_top + V'C,  C -= V (T'W)            the update of all columns to the right
 //
 // Each pass over a column of C serves four reflectors, two columns share each load of V, and the sums stay in
-// registers. Where the processor has AVX2 and FMA the same loops run twice as wide; they are plain code, without inline
-// functions of other libraries, so that no two versions of one function can meet in a program.
+// registers. Where the processor has AVX2 and FMA the same loops run twice as wide (lanes.hpp).
 // References: Schreiber & Van Loan (1989), A storage-efficient WY representation; Golub & Van Loan, 4th ed., 5.1.7.
 #include "marquardt/linalg/fold.hpp"
 
@@ -14,27 +13,12 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "marquardt/linalg/lanes.hpp"
+
 namespace marquardt {
 namespace {
 
 constexpr int wide = 4;  // reflectors applied at once: with two columns their sums fill half of 16 registers
-
-#if defined(__GNUC__)
-typedef double Lanes __attribute__((vector_size(32), aligned(8), may_alias));  // four, at any double's address
-#else
-struct Lanes {
-  double of[4];
-  double operator[](int i) const { return of[i]; }
-  Lanes operator*(double w) const { return {{of[0] * w, of[1] * w, of[2] * w, of[3] * w}}; }
-  Lanes operator*(const Lanes& o) const { return {{of[0] * o[0], of[1] * o[1], of[2] * o[2], of[3] * o[3]}}; }
-  void operator+=(const Lanes& o) {
-    for (int i = 0; i < 4; ++i) of[i] += o[i];
-  }
-  void operator-=(const Lanes& o) {
-    for (int i = 0; i < 4; ++i) of[i] -= o[i];
-  }
-};
-#endif
 
 // W (P x Q) = V'C for P columns of V and Q of C, all `rows` long and spaced `rows` apart.
 template <int P, int Q>
@@ -42,11 +26,11 @@ template <int P, int Q>
   Lanes sum[P * Q] = {};
   for (Index i = 0; i < rows; i += 4) {
     for (int q = 0; q < Q; ++q) {
-      const Lanes c = *reinterpret_cast<const Lanes*>(C + q * rows + i);
-      for (int p = 0; p < P; ++p) sum[p + P * q] += *reinterpret_cast<const Lanes*>(V + p * rows + i) * c;
+      const Lanes c = lanes_at(C + q * rows + i);
+      for (int p = 0; p < P; ++p) sum[p + P * q] += lanes_at(V + p * rows + i) * c;
     }
   }
-  for (int s = 0; s < P * Q; ++s) W[s] = (sum[s][0] + sum[s][1]) + (sum[s][2] + sum[s][3]);
+  for (int s = 0; s < P * Q; ++s) W[s] = sum_of(sum[s]);
 }
 
 // C -= V W
@@ -56,9 +40,9 @@ template <int P, int Q>
   for (int s = 0; s < P * Q; ++s) w[s] = W[s];
   for (Index i = 0; i < rows; i += 4) {
     for (int q = 0; q < Q; ++q) {
-      Lanes c = *reinterpret_cast<const Lanes*>(C + q * rows + i);
-      for (int p = 0; p < P; ++p) c -= *reinterpret_cast<const Lanes*>(V + p * rows + i) * w[p + P * q];
-      *reinterpret_cast<Lanes*>(C + q * rows + i) = c;
+      Lanes c = lanes_at(C + q * rows + i);
+      for (int p = 0; p < P; ++p) c -= lanes_at(V + p * rows + i) * w[p + P * q];
+      lanes_at(C + q * rows + i) = c;
     }
   }
 }
@@ -180,25 +164,18 @@ struct Shape {
   }
 }
 
-void fold_anywhere(double* B, double* T, double* above, const Shape& s) { fold_block(B, T, above, s); }
-void apply_anywhere(const double* B, const double* T, bool transposed, const Shape& s, double* top, double* below) {
-  apply_block(B, T, transposed, s, top, below);
-}
-
-#if defined(__GNUC__) && defined(__x86_64__)
-[[gnu::target("avx2,fma")]] void fold_avx2(double* B, double* T, double* above, const Shape& s) {
-  fold_block(B, T, above, s);
-}
-[[gnu::target("avx2,fma")]] void apply_avx2(const double* B, const double* T, bool transposed, const Shape& s,
-                                            double* top, double* below) {
-  apply_block(B, T, transposed, s, top, below);
-}
-bool has_avx2() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
-#else
-constexpr auto fold_avx2 = fold_anywhere;
-constexpr auto apply_avx2 = apply_anywhere;
-bool has_avx2() { return false; }
-#endif
+struct Fold {
+  double *B, *T, *above;
+  Shape s;
+  [[gnu::always_inline]] void operator()() const { fold_block(B, T, above, s); }
+};
+struct Apply {
+  const double *B, *T;
+  bool transposed;
+  Shape s;
+  double *top, *below;
+  [[gnu::always_inline]] void operator()() const { apply_block(B, T, transposed, s, top, below); }
+};
 
 // Rows of a block: about 32 kB, the first level of cache, but no fewer than 160, below which the work on R itself
 // shows; an odd multiple of 4, so that columns do not fall into the same sets of the cache.
@@ -207,7 +184,8 @@ Index block_height(Index m, Index columns) {
   return std::clamp<Index>((m + 3) / 4 * 4, 4, fitting);
 }
 
-// Rows of M as columns of their own, in the order in which they lie in memory.
+}  // namespace
+
 void copy_rows(const StridedView& M, Index first, Index rows, double* to, Index height) {
   const Index step = M.innerStride(), stride = M.outerStride();
   const double* from = M.data() + first * step;
@@ -230,8 +208,6 @@ void copy_rows(const StridedView& M, Index first, Index rows, double* to, Index 
   }
 }
 
-}  // namespace
-
 void TallFactor::lay_out(Index m, Index n, Index k, bool keep) {
   const Index height = block_height(m, n + k), count = (m + height - 1) / height;
   n_ = n;
@@ -239,10 +215,10 @@ void TallFactor::lay_out(Index m, Index n, Index k, bool keep) {
   kept_ = keep;
   padded_ = m == 0 ? 0 : (count - 1) * height + (m - (count - 1) * height + 3) / 4 * 4;
   const Index size = height * (n + k) + wide * n, needed = (keep ? count : 1) * size;
-  if (storage_.size() < needed) storage_.resize(needed);
+  if (storage_.size() < needed + line) storage_.resize(needed + line);
   blocks_.clear();
   for (Index i = 0; i < count; ++i) {
-    double* start = storage_.data() + (keep ? i * size : 0);
+    double* start = align(storage_.data()) + (keep ? i * size : 0);
     const Index rows = std::min(height, padded_ - i * height);
     blocks_.push_back({start, start + rows * (n + k), rows});
   }
@@ -253,7 +229,6 @@ void TallFactor::lay_out(Index m, Index n, Index k, bool keep) {
 void TallFactor::factor(const StridedView& M, const Vector& scale, const StridedView& F, double factor, bool keep) {
   const Index m = M.rows(), n = M.cols(), k = F.cols();
   lay_out(m, n, k, keep);
-  const bool fast = has_avx2();
   Index first = 0;
   for (const Block& block : blocks_) {
     const Index rows = std::min(block.height, m - first);
@@ -268,7 +243,7 @@ void TallFactor::factor(const StridedView& M, const Vector& scale, const Strided
       std::fill(column + rows, column + block.height, 0.0);
     }
     const Shape shape{block.height, n, n + k};
-    (fast ? fold_avx2 : fold_anywhere)(block.rows, block.T, above_.data(), shape);
+    run_widest(Fold{block.rows, block.T, above_.data(), shape});
     for (Index j = 0; j < k; ++j) {
       const double* y = block.rows + (n + j) * block.height;
       for (Index i = 0; i < block.height; ++i) rest_[j] += y[i] * y[i];
@@ -291,22 +266,20 @@ void TallFactor::unpack() {
 
 void TallFactor::apply_transposed(double* top, double* below) const {
   assert(kept_);
-  const bool fast = has_avx2();
   for (const Block& block : blocks_) {
     const Shape shape{block.height, n_, n_ + k_};
-    (fast ? apply_avx2 : apply_anywhere)(block.rows, block.T, true, shape, top, below);
+    run_widest(Apply{block.rows, block.T, true, shape, top, below});
     below += block.height;
   }
 }
 
 void TallFactor::apply(double* top, double* below) const {
   assert(kept_);
-  const bool fast = has_avx2();
   below += padded_;
   for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
     const Shape shape{block->height, n_, n_ + k_};
     below -= block->height;
-    (fast ? apply_avx2 : apply_anywhere)(block->rows, block->T, false, shape, top, below);
+    run_widest(Apply{block->rows, block->T, false, shape, top, below});
   }
 }
 

@@ -21,6 +21,10 @@ inline StridedView strided(const MatrixView& A) {
   return {A.data(), A.rows(), A.cols(), Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>(A.outerStride(), 1)};
 }
 
+// Rows first, first + 1, ... of M as columns of their own, `height` apart, read in the order in which they lie in
+// memory.
+void copy_rows(const StridedView& M, Index first, Index rows, double* to, Index height);
+
 class TallFactor {
  public:
   // Factors M diag(scale) and carries F * factor along: Q'[M diag(scale), F factor] = [R Z; 0 Y]. `scale` may be

@@ -30,8 +30,18 @@ constexpr double as_good_as_zero = std::numeric_limits<double>::min() / (epsilon
 
 }  // namespace
 
-Differenced::Differenced(Function& function, Scheme scheme, Box box, bool together)
-    : function_(function), scheme_(scheme), box_(std::move(box)), together_(together) {}
+Differenced::Differenced(Function& function, Scheme scheme, Box box, bool together, Vector relative)
+    : function_(function),
+      scheme_(scheme == Scheme::automatic ? Scheme::two_point : scheme),
+      box_(std::move(box)),
+      together_(together),
+      refinable_(scheme == Scheme::automatic),
+      relative_(std::move(relative)) {}
+
+void Differenced::refine() {
+  if (refinable_) scheme_ = Scheme::three_point;
+  refinable_ = false;
+}
 
 // With h = eps^p s: sqrt(eps) forward, eps^(2/3) central.
 double Differenced::derivative_error() const {
@@ -40,10 +50,9 @@ double Differenced::derivative_error() const {
       return std::sqrt(precision());
     case Scheme::three_point:
       return std::pow(precision(), 2.0 / 3.0);
-    case Scheme::complex_step:
-      break;
+    default:
+      return precision();
   }
-  return precision();
 }
 
 void Differenced::jacobian(const Vector& x, const Vector& r, Matrix& J) {
@@ -70,7 +79,7 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
   } else {
     for (const Stencil& s : stencils) measure(x, r, {s}, J);
   }
-  remeasure_poor_columns(x, r, J);
+  if (relative_.size() == 0) remeasure_poor_columns(x, r, J);
   column_norms_.resize(x.size());
   for (Index j = 0; j < x.size(); ++j) column_norms_[j] = safe_norm(J.col(j));
 }
@@ -78,7 +87,7 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
 // s_j: see the header. Without a Jacobian yet, |x_j| alone, and 1 where that is 0.
 void Differenced::sizes(const Vector& x, const Vector& r) {
   size_ = x.cwiseAbs();
-  const bool known = column_norms_.size() == x.size() && column_norms_.allFinite();
+  const bool known = relative_.size() == 0 && column_norms_.size() == x.size() && column_norms_.allFinite();
   const double F = known ? std::max(safe_norm(r), column_norms_.cwiseProduct(size_).maxCoeff()) : 0.0;
   for (Index j = 0; j < x.size(); ++j) {
     if (known && column_norms_[j] > 0) {
@@ -91,7 +100,9 @@ void Differenced::sizes(const Vector& x, const Vector& r) {
 
 Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size, int direction, bool one_sided) const {
   const bool three = scheme_ == Scheme::three_point;
-  const double h = (three ? std::cbrt(precision()) : std::sqrt(precision())) * size;
+  const bool own = relative_.size() > 0 && x[j] != 0;
+  const double unit = own ? relative_[j] : three ? std::cbrt(precision()) : std::sqrt(precision());
+  const double h = unit * size;
   const double below = x[j] - box_.lower[j], above = box_.upper[j] - x[j];
   if (three && !one_sided && h <= std::min(below, above)) return {j, h, -h, true};
   // One-sided: the asked direction if it has room, else the other, else as far as the roomier side goes.

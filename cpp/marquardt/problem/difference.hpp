@@ -7,6 +7,7 @@
 //   the
 //     size of the residuals' terms, so that its column is not lost in the rounding of r;
 //   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step.
+// Steps that the caller chose, h_j = relative_j |x_j|, are taken as they are wherever x_j is not 0.
 // Every evaluated point lies in the box; a variable with no room (lower == upper) has a zero column.
 // Reference: Gill, Murray & Wright (1981), Practical Optimization, section 8.6.
 #pragma once
@@ -18,18 +19,22 @@
 
 namespace marquardt {
 
-enum class Scheme { two_point, three_point, complex_step };
+// automatic: 2-point until the solve asks for more (refine), 3-point from then on.
+enum class Scheme { two_point, three_point, complex_step, automatic };
 
 class Differenced : public Residual {
  public:
   // `together`: all perturbed points of a Jacobian go to Function::values in one call, else one parameter at a time.
-  Differenced(Function& function, Scheme scheme, Box box, bool together);
+  // `relative`: the caller's own h_j / |x_j|, of any sign's size; empty: chosen here.
+  Differenced(Function& function, Scheme scheme, Box box, bool together, Vector relative = Vector());
 
   void value(const Vector& x, Vector& r) override { function_.value(x, r); }
   void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
   Index difference_evaluations() const override { return evaluations_; }
   double derivative_error() const override;
   double precision() const override { return function_.precision(); }
+  bool refinable() const override { return refinable_; }
+  void refine() override;
   const Vector& steps() const { return steps_; }  // h_j of the last Jacobian, 0 where none was taken
 
  private:
@@ -52,7 +57,8 @@ class Differenced : public Residual {
   Function& function_;
   Scheme scheme_;
   Box box_;
-  bool together_;
+  bool together_, refinable_;
+  Vector relative_;
   Index evaluations_ = 0;
   Vector column_norms_;  // of the last Jacobian; empty before the first
   Vector steps_;

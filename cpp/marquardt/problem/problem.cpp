@@ -1,6 +1,7 @@
 #include "marquardt/problem/problem.hpp"
 
 #include <cassert>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -12,6 +13,20 @@ double reduction_flops(Form form, Index m, Index n) {
   const double rows = static_cast<double>(m), columns = static_cast<double>(n);
   return (form == Form::triangle ? 2 : 1) * rows * columns * (columns + 1);
 }
+
+// Adds the time it lives to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds), begin_(Clock::now()) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - begin_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& seconds_;
+  Clock::time_point begin_;
+};
 
 }  // namespace
 
@@ -30,7 +45,10 @@ void Problem::value(const Vector& x, Value& at) {
   at.x = x;
   at.cost = infinity;
   Vector& own = loss_.linear() ? at.r : at.raw;
-  residual_.value(x, own);
+  {
+    const Stopwatch stopwatch(counts_.seconds_value);
+    residual_.value(x, own);
+  }
   if (!own.allFinite()) {  // before the loss: a bounded one would make a number of infinity
     at.r = own;
     return;
@@ -43,7 +61,10 @@ void Problem::value(const Vector& x, Value& at) {
 bool Problem::linearise(const Value& value, Point& at) {
   assert(std::isfinite(value.cost));
   ++counts_.njev;
-  residual_.jacobian(value.x, loss_.linear() ? value.r : value.raw, at.J);
+  {
+    const Stopwatch stopwatch(counts_.seconds_jacobian);
+    residual_.jacobian(value.x, loss_.linear() ? value.r : value.raw, at.J);
+  }
   assert(at.J.rows() == value.r.size() && at.J.cols() == n_);
   const Arithmetic arithmetic(host_, reduction_flops(accumulator_.form(), at.J.rows(), n_));
   if (!at.J.allFinite()) return false;

@@ -30,9 +30,10 @@ struct Point : Value {
 };
 
 struct Counts {
-  Index nfev = 0;         // residual evaluations, those of differences not counted
-  Index njev = 0;         // Jacobians
-  Index differences = 0;  // residual evaluations spent on differences
+  Index nfev = 0;                                  // residual evaluations, those of differences not counted
+  Index njev = 0;                                  // Jacobians
+  Index differences = 0;                           // residual evaluations spent on differences
+  double seconds_value = 0, seconds_jacobian = 0;  // inside the user's functions, and in differences of them
 };
 
 class Problem {
@@ -42,6 +43,8 @@ class Problem {
   Index parameters() const { return n_; }
   Counts counts() const;
   double derivative_error() const { return residual_.derivative_error(); }
+  bool refinable() const { return residual_.refinable(); }
+  void refine() { residual_.refine(); }
 
   // Evaluates r at x.
   void value(const Vector& x, Value& at);

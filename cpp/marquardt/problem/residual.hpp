@@ -14,6 +14,8 @@ class Residual {
   virtual Index difference_evaluations() const { return 0; }   // residual evaluations spent on derivatives
   virtual double derivative_error() const { return epsilon; }  // relative error to expect in a column of J
   virtual double precision() const { return epsilon; }  // unit of rounding that r is computed in; known once r is
+  virtual bool refinable() const { return false; }      // whether J can be had more accurately, at a price
+  virtual void refine() {}                              // from now on it is
 };
 
 // Residuals without derivatives; a Differenced makes a Residual of them.

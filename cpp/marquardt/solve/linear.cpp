@@ -2,7 +2,7 @@
 //
 //   tall   A = Q [R; 0],    x = R^-1 (Q'b)          wide   A' = Q [R; 0],   x = Q [R^-T b; 0], of least norm
 //
-// x is refined with residuals in extended precision: it becomes as good as if A and b were known to more digits than
+// x is refined with residuals in twice the digits: it becomes as good as if A and b were known to more digits than
 // they are. The rank is decided on the matrix with columns scaled to length 1, so that units of the variables do not
 // count, by column pivoting where the condition of R leaves a doubt.
 // References: Golub & Van Loan, Matrix Computations, 4th ed., chapter 5; Higham, Accuracy and Stability of Numerical
@@ -12,17 +12,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marquardt/linalg/lanes.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/solve/linear_kernels.hpp"
 #include "marquardt/solve/linear_rank.hpp"
 
 namespace marquardt {
 
+using linear::always_refined;
 using linear::condition_of_triangle;
+using linear::moderate;
 using linear::solve_upper;
 using linear::solve_upper_transposed;
 using linear::subtract_product;
-using linear::transposed_product;
+using linear::well_conditioned;
 
 namespace linear {
 namespace {
@@ -35,9 +38,6 @@ double normalise(double* x, Index n) {
   for (Index j = 0; j < n; ++j) x[j] *= inverse;
   return length < infinity ? length : infinity;
 }
-
-// Up to this size the inverse is cheaper than the steps of an estimate.
-constexpr Index small_triangle = 8;
 
 // sum 1 / sigma_i^2 = ||S^-1||_F^2, in which all but the smallest singular value are taken for 1: exact for orthogonal
 // columns, and low by at most the largest singular value, sqrt(n).
@@ -114,10 +114,6 @@ double condition_of_triangle(const Matrix& R, const Vector& lengths, Vector& v) 
 
 namespace {
 
-// A column this long or short is scaled before anything is squared; 1e60 leaves room for a million rows and for
-// entries down to rounding of the largest.
-bool moderate(double length) { return length >= 1e-60 && length <= 1e60; }
-
 // Infinite or NaN if an entry is.
 double largest_entry(const StridedView& A, Index j) {
   double largest = 0;
@@ -132,15 +128,12 @@ double largest_entry(const StridedView& A, Index j) {
 // While Q fits into 1 MB it is kept: it costs nothing there, and refinement may ask for it.
 constexpr Index small = 131072;
 
-// Entries up to which a step of refinement, about 2 us at most, is taken in any case: it mends the small components
-// too, which the measure of loss, one number for all, does not see.
-constexpr Index always_refined = 1024;
-
 // A solution that lost more than a digit is refined.
 constexpr double worth_refining = 10;
 
-// Up to here corrections by R'R alone contract fast enough, by condition^2 * epsilon = 2e-6 a step.
-constexpr double well_conditioned = 1e5;
+// A change of A x within this many times epsilon ||r|| is not written into r: what b - A x computed in double precision
+// is off by is no less. Saves a large system one of three passes over A.
+constexpr double unseen = 2;
 
 // Refinement ends by itself when a step no longer halves the one before; with three digits a step six are all there is.
 constexpr int most_steps = 6;
@@ -190,64 +183,62 @@ bool LinearSolver::reduce(const StridedView& M, const StridedView& F, bool keep)
   return true;
 }
 
-// r = b - A x and x += (A'A)^-1 A'r by R, until a step is below rounding: two for conditions up to 1e5.
-void LinearSolver::refine(const StridedView& A, const StridedView& b, Index column) {
-  const Index m = A.rows(), n = A.cols();
-  const Matrix& R = factor_.R();
-  const long double unscale = 1 / b_scale_;
-  top_.resize(n);
-  below_.resize(m);
+// x in the units of A and b; one rounding, if any, however far the powers of two are apart.
+double LinearSolver::unscaled_x(double x, Index j) const {
+  if (scale_.size() == 0) return x;
+  return std::ldexp(x, std::ilogb(scale_[j]) - std::ilogb(b_scale_));
+}
+
+// r = s - A x and x += (A'A)^-1 A'r by R, until a step is below rounding: two for conditions up to 1e5.
+void LinearSolver::refine() {
+  const Index n = x_.high.size();
+  const bool small_system = n * r_.high.size() <= always_refined;
   for (int step = 0; step < 2; ++step) {
-    for (Index i = 0; i < m; ++i) r_[i] = b(i, column);
-    subtract_product(A, x_.data(), r_.data());
-    transposed_product(A, r_.data(), product_.data());
-    for (Index j = 0; j < n; ++j) top_[j] = static_cast<double>(product_[j] * b_scale_) * scale_of(j);
-    solve_upper_transposed(R, top_.data());
-    solve_upper(R, top_.data());
-    if (!top_.allFinite()) return;
+    long_residual_.sweep(s_, x_, nullptr, r_, product_);
+    top_ = product_.high;
+    solve_upper_transposed(factor_.R(), top_.data());
+    const double change_of_fit = top_.norm();
+    solve_upper(factor_.R(), top_.data());
     double change = 0;
     for (Index j = 0; j < n; ++j) {
-      const long double correction = top_[j] * (scale_of(j) * unscale);
-      top_[j] = static_cast<double>(correction);
-      x_[j] += correction;
-      if (top_[j] != 0) change = std::max(change, std::abs(top_[j] / static_cast<double>(x_[j])));
+      if (!std::isfinite(top_[j])) return;
+      if (top_[j] != 0) change = std::max(change, std::abs(top_[j] / (x_.high[j] + top_[j])));
     }
-    below_.setZero();  // A times the correction, which is small: double precision will do
-    subtract_product(A, top_.data(), below_.data());
-    for (Index i = 0; i < m; ++i) r_[i] += below_[i];
-    if (change * condition_ * condition_ < 0.01) return;  // the next correction would be below epsilon / 100
+    for (Index j = 0; j < n; ++j) x_.add(j, top_[j]);
+    if (small_system || change_of_fit > unseen * epsilon * r_.high.norm()) long_residual_.subtract(top_, r_.low);
+    if (change * condition_ * condition_ < linear::worth_a_step) return;
   }
 }
 
 // Bjorck's refinement of  r + A x = b, A'r = 0  with r and x apart: contracts by condition * epsilon a step.
-void LinearSolver::refine_apart(const StridedView& A, const StridedView& b, Index column) {
-  const Index m = A.rows(), n = A.cols();
-  const Matrix& R = factor_.R();
+void LinearSolver::refine_apart(const Vector& b) {
+  const Index m = b.size(), n = x_.high.size();
   top_.resize(2 * n);
   below_.resize(factor_.padded());
-  Extended f(m);
-  for (Index i = 0; i < m; ++i) r_[i] = b(i, column);
-  subtract_product(A, x_.data(), r_.data());
+  f_.resize(m);
+  long_residual_.sweep(s_, x_, nullptr, r_, product_);
   double last = infinity;
   for (int step = 0; step < most_steps; ++step) {
-    for (Index i = 0; i < m; ++i) f[i] = static_cast<long double>(b(i, column)) - r_[i];
-    subtract_product(A, x_.data(), f.data());
+    for (Index i = 0; i < m; ++i) {
+      two_sum(b[i], -r_.high[i], s_.high[i], s_.low[i]);
+      s_.low[i] -= r_.low[i];
+    }
+    long_residual_.sweep(s_, x_, &r_, f_, product_);
     below_.setZero();
-    for (Index i = 0; i < m; ++i) below_[i] = static_cast<double>(f[i] * b_scale_);
-    transposed_product(A, r_.data(), product_.data());
+    below_.head(m) = f_.high;
     auto q = top_.head(n), h = top_.tail(n);
     q.setZero();
-    for (Index j = 0; j < n; ++j) h[j] = -static_cast<double>(product_[j] * b_scale_) * scale_of(j);
-    solve_upper_transposed(R, h.data());
+    h = -product_.high;
+    solve_upper_transposed(factor_.R(), h.data());
     factor_.apply_transposed(q.data(), below_.data());
     Vector step_y = q - h;
-    solve_upper(R, step_y.data());
+    solve_upper(factor_.R(), step_y.data());
     const double size = lengths_.cwiseProduct(step_y).norm();
     if (!(size < 0.5 * last)) return;  // rounding, or no convergence
     last = size;
     factor_.apply(h.data(), below_.data());
-    for (Index j = 0; j < n; ++j) x_[j] += static_cast<long double>(step_y[j]) * scale_of(j) / b_scale_;
-    for (Index i = 0; i < m; ++i) r_[i] += static_cast<long double>(below_[i]) / b_scale_;
+    for (Index j = 0; j < n; ++j) x_.add(j, step_y[j]);
+    for (Index i = 0; i < m; ++i) r_.add(i, below_[i]);
   }
 }
 
@@ -270,24 +261,29 @@ bool LinearSolver::finish_tall(const StridedView& A, const StridedView& b, Linea
     factor_.factor(A, scale_, b, b_scale_, true);
     kept_ = true;
   }
-  const long double unscale = 1 / b_scale_;
-  r_.resize(m);
-  x_.resize(n);
-  product_.resize(n);
   fit.residuals.resize(m, k);
+  if (refined) {
+    long_residual_.begin(A, scale_, lengths_);
+    r_.resize(m);
+    s_.resize(m);
+    x_.resize(n);
+  }
   for (Index c = 0; c < k; ++c) {
-    for (Index j = 0; j < n; ++j) x_[j] = y(j, c) * (scale_of(j) * unscale);
     if (refined) {
+      for (Index i = 0; i < m; ++i) s_.high[i] = b(i, c) * b_scale_;
+      s_.low.setZero();
+      x_.high = y.col(c);
+      x_.low.setZero();
       if (apart) {
-        refine_apart(A, b, c);
+        refine_apart(Vector(s_.high));
       } else {
-        refine(A, b, c);
+        refine();
       }
+      y.col(c) = x_.high;
+      for (Index i = 0; i < m; ++i) fit.residuals(i, c) = (r_.high[i] + r_.low[i]) / b_scale_;
     }
-    for (Index j = 0; j < n; ++j) fit.x(j, c) = static_cast<double>(x_[j]);
-    if (refined) {
-      for (Index i = 0; i < m; ++i) fit.residuals(i, c) = static_cast<double>(r_[i]);
-    } else {
+    for (Index j = 0; j < n; ++j) fit.x(j, c) = unscaled_x(y(j, c), j);
+    if (!refined) {
       for (Index i = 0; i < m; ++i) fit.residuals(i, c) = b(i, c);
       subtract_product(A, fit.x.col(c).data(), fit.residuals.col(c).data());
     }
@@ -307,8 +303,7 @@ bool LinearSolver::solve_tall(const StridedView& A, const StridedView& b, Linear
   const Index m = A.rows(), n = A.cols();
   if (!reduce(A, b, m * (n + b.cols()) <= small)) return false;
   read_triangle(fit);
-  // A condition estimate is seldom low by more than a factor of 3: beyond a tenth of the limit pivoting decides.
-  const bool certain = condition_ * threshold_ < 0.1 || (threshold_ == 0 && condition_ < infinity);
+  const bool certain = condition_ * threshold_ < linear::doubtful_rank || (threshold_ == 0 && condition_ < infinity);
   if (certain || linear::Echelon(fit.triangle, threshold_).rank() == n) return finish_tall(A, b, fit);
   Matrix z = factor_.Z() / b_scale_;
   linear::solve_deficient(fit.triangle, z, threshold_, options_.method == LinearMethod::qr, fit);
@@ -320,24 +315,28 @@ bool LinearSolver::solve_wide(const StridedView& A, const StridedView& b, Linear
   const Index m = A.rows(), n = A.cols(), k = b.cols();
   const StridedView M(A.data(), n, m, {A.innerStride(), A.outerStride()});
   const StridedView none(nullptr, n, 0, {1, n});
-  if (!reduce(M, none, true) || !(condition_ * threshold_ < 0.1)) return false;
+  if (!reduce(M, none, true) || !(condition_ * threshold_ < linear::doubtful_rank)) return false;
   const Matrix& R = factor_.R();
   fit.x.resize(n, k);
-  Extended y(m), f(n), g(m), x(n);
+  PairVector x, y, minus_x, g;
+  f_.resize(n);
   Vector h(m), q(m), below(factor_.padded());
+  long_residual_.begin(M, scale_, lengths_);
   for (Index c = 0; c < k; ++c) {
     const double largest = largest_entry(b, c), size = largest > 0 ? normaliser(largest, 1000) : 1;
-    x.setZero();
-    y.setZero();
+    x.set_zero(n);
+    y.set_zero(m);
     double last = infinity;
     for (int step = 0; step < most_steps; ++step) {
-      f = -x;
-      subtract_product(M, y.data(), f.data());
-      for (Index i = 0; i < m; ++i) g[i] = b(i, c);
-      subtract_product(A, x.data(), g.data());
+      minus_x.high = -x.high;
+      minus_x.low = -x.low;
+      long_residual_.sweep(minus_x, y, &x, f_, g);
       below.setZero();
-      for (Index i = 0; i < n; ++i) below[i] = static_cast<double>(f[i] * size);
-      for (Index i = 0; i < m; ++i) h[i] = static_cast<double>(g[i] * size * scale_of(i));
+      below.head(n) = f_.high;
+      for (Index i = 0; i < m; ++i) {  // h = b - A x
+        const double right = scale_.size() > 0 ? std::ldexp(b(i, c) * size, std::ilogb(scale_[i])) : b(i, c) * size;
+        h[i] = (right - g.high[i]) - g.low[i];
+      }
       q.setZero();
       solve_upper_transposed(R, h.data());
       factor_.apply_transposed(q.data(), below.data());
@@ -347,12 +346,12 @@ bool LinearSolver::solve_wide(const StridedView& A, const StridedView& b, Linear
       const double moved = below.norm();
       if (!(moved < 0.5 * last)) break;
       last = moved;
-      for (Index i = 0; i < m; ++i) y[i] += static_cast<long double>(change[i]) * scale_of(i) / size;
-      for (Index i = 0; i < n; ++i) x[i] += static_cast<long double>(below[i]) / size;
+      for (Index i = 0; i < m; ++i) y.add(i, change[i]);
+      for (Index i = 0; i < n; ++i) x.add(i, below[i]);
       // Large systems of good condition: their first digits are all there are to gain but one.
       if (step == 0 && m * n * k > always_refined && condition_ < worth_refining) break;
     }
-    for (Index j = 0; j < n; ++j) fit.x(j, c) = static_cast<double>(x[j]);
+    for (Index j = 0; j < n; ++j) fit.x(j, c) = x.high[j] / size;
   }
   fit.rank = m;
   return true;

@@ -6,6 +6,7 @@
 
 #include "marquardt/base/types.hpp"
 #include "marquardt/linalg/fold.hpp"
+#include "marquardt/linalg/long_residual.hpp"
 
 namespace marquardt {
 
@@ -44,8 +45,6 @@ class LinearSolver {
   bool solve(const StridedView& A, const StridedView& b, LinearFit& fit);  // false: A or b is not finite
 
  private:
-  using Extended = Eigen::Matrix<long double, Eigen::Dynamic, 1>;
-
   bool reduce(const StridedView& M, const StridedView& F, bool keep);
   bool scale_extremes(const StridedView& M, const StridedView& F);
   void read_triangle(LinearFit& fit) const;
@@ -53,10 +52,9 @@ class LinearSolver {
   bool solve_wide(const StridedView& A, const StridedView& b, LinearFit& fit);
   void solve_otherwise(const StridedView& A, const StridedView& b, LinearFit& fit);
   bool finish_tall(const StridedView& A, const StridedView& b, LinearFit& fit);
-  void refine(const StridedView& A, const StridedView& b, Index column);
-  void refine_apart(const StridedView& A, const StridedView& b, Index column);
-
-  double scale_of(Index j) const { return scale_.size() > 0 ? scale_[j] : 1.0; }
+  void refine();
+  void refine_apart(const Vector& b);
+  double unscaled_x(double x, Index j) const;
 
   LinearOptions options_;
   double threshold_ = 0, condition_ = infinity;
@@ -66,7 +64,8 @@ class LinearSolver {
   double b_scale_ = 1;  // likewise for b
   Vector lengths_;      // of the columns of R
   Vector top_, below_;
-  Extended r_, x_, product_;
+  LongResidual long_residual_;
+  PairVector s_, x_, r_, f_, product_;  // in scaled units
 };
 
 // What may go with A and b; an empty matrix means there is none.

@@ -1,15 +1,31 @@
-// Small loops of linear least squares: products in extended precision, triangular solves, a condition estimate.
+// Small loops and limits of linear least squares: a product, triangular solves, a condition estimate.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 
 #include "marquardt/linalg/fold.hpp"
 
 namespace marquardt::linear {
 
-// Rows at a time: 64 rows of 64 columns are 32 kB, so that both passes over them meet the first level of cache.
-constexpr Index chunk = 64;
+// Up to this size the inverse of a triangle, which tells its condition, is cheaper than the steps of an estimate.
+constexpr Index small_triangle = 8;
+
+// Entries up to which a step of refinement, about a microsecond, is taken in any case: it mends the small components
+// too, which the measure of loss, one number for all, does not see.
+constexpr Index always_refined = 1024;
+
+// Up to here corrections by R'R alone contract fast enough, by condition^2 * epsilon = 2e-6 a step.
+constexpr double well_conditioned = 1e5;
+
+// Times epsilon, the relative correction that another step of refinement has to promise.
+constexpr double worth_a_step = 0.01;
+
+// A condition estimate is seldom low by more than a factor of 3: beyond a tenth of the limit pivoting decides.
+constexpr double doubtful_rank = 0.1;
+
+// A column this long or short is scaled before anything is squared; 1e60 leaves room for a million rows and for
+// entries down to rounding of the largest.
+inline bool moderate(double length) { return length >= 1e-60 && length <= 1e60; }
 
 // r -= A x, summed in T; four rows share each entry of x.
 template <typename T>
@@ -33,35 +49,6 @@ void subtract_product(const StridedView& A, const T* x, T* r) {
     T sum = r[i];
     for (Index j = 0; j < n; ++j) sum -= static_cast<T>(a[i * step + j * stride]) * x[j];
     r[i] = sum;
-  }
-}
-
-// y = A'r, summed in T; four columns share each entry of r.
-template <typename T>
-void transposed_product(const StridedView& A, const T* r, T* y) {
-  const Index m = A.rows(), n = A.cols(), step = A.innerStride(), stride = A.outerStride();
-  std::fill(y, y + n, T(0));
-  for (Index first = 0; first < m; first += chunk) {
-    const Index last = std::min(m, first + chunk);
-    Index j = 0;
-    for (; j + 4 <= n; j += 4) {
-      T s0 = y[j], s1 = y[j + 1], s2 = y[j + 2], s3 = y[j + 3];
-      const double* entry = A.data() + first * step + j * stride;
-      for (Index i = first; i < last; ++i, entry += step) {
-        const T ri = r[i];
-        s0 += static_cast<T>(entry[0]) * ri;
-        s1 += static_cast<T>(entry[stride]) * ri;
-        s2 += static_cast<T>(entry[2 * stride]) * ri;
-        s3 += static_cast<T>(entry[3 * stride]) * ri;
-      }
-      y[j] = s0, y[j + 1] = s1, y[j + 2] = s2, y[j + 3] = s3;
-    }
-    for (; j < n; ++j) {
-      T sum = y[j];
-      const double* column = A.data() + j * stride;
-      for (Index i = first; i < last; ++i) sum += static_cast<T>(column[i * step]) * r[i];
-      y[j] = sum;
-    }
   }
 }
 

@@ -17,12 +17,15 @@ namespace {
 
 // A trial is accepted when it brings at least this share of what was promised (More 1978).
 constexpr double least_ratio = 1e-4;
-// Last full steps at rounding level: each must halve rho, so that more than a few can only chase noise.
-constexpr int most_polishing_steps = 4;
+// rho / ||r|| from which on a last full step is not worth its evaluation: x is right to a billionth of its standard
+// errors.
+constexpr double polished = 1e-9;
 // Plateaus left by looking around before giving up; none of the certified problems needs more than one.
 constexpr int most_escapes = 3;
 // Searches along the full step that found a lower cost: beyond a few, the solve only crawls.
 constexpr int most_searches = 10;
+// Trials rejected in a row before a wrong J is suspected.
+constexpr int failures_to_sharpen = 2;
 // The shortest fraction of the full step tried: half the digits, beyond which a fall of the cost is lost in rounding.
 constexpr double shortest_search = 1e-8;
 
@@ -76,9 +79,12 @@ Status Minimiser::judge_point() {
   const double small = options_.gtol * std::min(1.0, first_optimality_);
   const bool gradient_small = options_.gtol > 0 && step_.optimality() <= small;
   const double derivative_error = problem_.derivative_error();
-  const bool perhaps_stationary = verdict::stationary(options_, here_, certifier_.quick(here_), derivative_error);
+  const double quick = certifier_.quick(here_);
+  const bool perhaps_stationary = verdict::stationary(options_, here_, quick, derivative_error);
+  const bool anything = gradient_small || perhaps_stationary || candidate_ != Status::running;
+  if ((anything || verdict::near_stationary(here_, quick)) && sharpen()) return judge_point();
   const Status candidate = std::exchange(candidate_, Status::running);
-  if (!gradient_small && !perhaps_stationary && candidate == Status::running) return Status::running;
+  if (!anything) return Status::running;
 
   const Arithmetic arithmetic(observer_, work_of_certificate());
   const Certificate& c = certifier_.certify(here_);
@@ -118,17 +124,21 @@ Status Minimiser::pass() {
   if (std::isfinite(there_.cost)) step_.learn(here_, there_);
   step_.judge(ratio, trial);
   if (accept) {
+    failures_ = 0;
     move();
     const Arithmetic arithmetic(observer_, work());
     step_.adopt(here_);
     return Status::running;
   }
   const bool unresolvable = trial.predicted <= rounding || trial.size <= 2 * here_.precision * trial.reference;
-  return unresolvable || step_.exhausted() ? ending_without_progress() : Status::running;
+  if (unresolvable || step_.exhausted()) return ending_without_progress();
+  if (++failures_ >= failures_to_sharpen) sharpen();
+  return Status::running;
 }
 
 // The method sees no trial that lowers the cost from here. Whether that is a success, the certificate knows.
 Status Minimiser::ending_without_progress() {
+  if (sharpen()) return Status::running;
   const Certificate c = [&] {
     const Arithmetic arithmetic(observer_, work_of_certificate());
     return certifier_.certify(here_);
@@ -173,6 +183,18 @@ bool Minimiser::search_along(const Vector& p) {
   return false;
 }
 
+// A more accurate Jacobian for the point it stands on, where there is one to be had.
+bool Minimiser::sharpen() {
+  if (!problem_.refinable()) return false;
+  problem_.refine();
+  certifier_.expect(problem_.derivative_error());
+  if (!problem_.linearise(here_, next_)) return false;  // central points outside the function's domain: J as it was
+  std::swap(here_, next_);
+  const Arithmetic arithmetic(observer_, work());
+  step_.adopt(here_);
+  return true;
+}
+
 // Before a success is claimed: a free parameter whose column is zero is looked at elsewhere. A lower cost there is
 // where the solve goes on.
 Status Minimiser::settle(Status success) {
@@ -191,28 +213,24 @@ Status Minimiser::settle(Status success) {
   return success;
 }
 
-// At a stationary point the cost can no longer tell points apart, but rho still can: full steps as long as each halves
-// it and the cost does not rise beyond rounding. Worth half a digit to three in x.
+// At a stationary point the cost can no longer tell points apart, but rho still can: a last full step, kept if it
+// lowers rho and the cost does not rise beyond rounding. Worth about a digit in x.
 Status Minimiser::polish() {
-  for (int k = 0; k < most_polishing_steps; ++k) {
-    if (verdict::budget_test(options_, problem_.counts(), accepted_, seconds()) != Status::running) break;
-    const Certificate before = certifier_.certify(here_);
-    Vector x = here_.x + before.p;
-    const bool starts_there = accepted_ == 0 && before.rho <= here_.noise();
-    if (!(before.rho > 0) || starts_there || !admissible(x)) break;
-    problem_.value(x, there_);
-    const double fall = cost_fall(here_, there_);
-    if (!(fall >= -10 * verdict::cost_rounding(here_)) || !problem_.linearise(there_, next_)) break;
-    const double after = certifier_.certify(next_).rho;
-    if (!(after < before.rho)) break;
-    move_freely(fall);
-    step_.adopt(here_);
-    record();
-    const Status observed = observer_.see(history_, here_);
-    if (observed != Status::running) return observed;
-    if (after > 0.5 * before.rho) break;
-  }
-  return Status::stationary;
+  const Status here = Status::stationary;
+  if (verdict::budget_test(options_, problem_.counts(), accepted_, seconds()) != Status::running) return here;
+  const Certificate before = certifier_.certify(here_);
+  Vector x = here_.x + before.p;
+  const bool starts_there = accepted_ == 0 && before.rho <= here_.noise();
+  if (before.rho <= polished * here_.norm_r || starts_there || !admissible(x)) return here;
+  problem_.value(x, there_);
+  const double fall = cost_fall(here_, there_);
+  if (!(fall >= -10 * verdict::cost_rounding(here_)) || !problem_.linearise(there_, next_)) return here;
+  if (!(certifier_.certify(next_).rho < before.rho)) return here;
+  move_freely(fall);
+  step_.adopt(here_);
+  record();
+  const Status observed = observer_.see(history_, here_);
+  return observed == Status::running ? here : observed;
 }
 
 // Moves x to where the method may evaluate it; false if there is no such point other than here, or it is too far away.

@@ -29,6 +29,7 @@ class Minimiser {
   bool linearised() const { return linearised_; }  // false: only x, r and the cost of best() are filled
   Index iterations() const { return accepted_; }
   const Step& step() const { return step_; }
+  double seconds() const;  // since run began
   Eigen::VectorXi active() const { return certifier_.active(here_); }  // only where linearised
 
  private:
@@ -39,12 +40,12 @@ class Minimiser {
   Status settle(Status success);
   Status polish();
   bool search_along(const Vector& p);
+  bool sharpen();
   bool admissible(Vector& x) const;
   void restart(double fall);
   void move_freely(double fall);
   void move();
   void record();
-  double seconds() const;
   double work() const;                 // order of the arithmetic of one factorisation of the n x n triangle
   double work_of_certificate() const;  // of a few, and of a new triangle where there is none
 
@@ -61,7 +62,7 @@ class Minimiser {
   Status candidate_ = Status::running;
   double first_norm_ = 0, first_optimality_ = 0;
   Index accepted_ = 0;
-  int escapes_ = 0, searches_ = 0, fresh_starts_ = 0;
+  int escapes_ = 0, searches_ = 0, fresh_starts_ = 0, failures_ = 0;
   bool linearised_ = false;
   std::chrono::steady_clock::time_point begin_;
 };

@@ -7,9 +7,8 @@
 //                    (Barrodale & Roberts). Where many residuals are zero at once steps may have length zero; b is
 //                    then perturbed until they have not, and the basis found is proved on b itself.
 //   robust losses    Newton, Q' diag(psi') Q d = Q' psi, with psi' kept above a fraction of the weight psi / u where
-//   the
-//                    Hessian is not definite, and the reweighted step (psi' -> psi / u), which always descends (Huber &
-//                    Ronchetti, 7.8), where Newton's does not.
+//                    the Hessian is not definite, and the reweighted step (psi' -> psi / u), which always descends
+//                    (Huber & Ronchetti, 7.8), where Newton's does not. The losses are those of problem/loss.
 #include "marquardt/solve/robust_linear.hpp"
 
 #include <Eigen/Cholesky>
@@ -288,42 +287,6 @@ void Vertex::fill(LeastAbsolute& fit) {
 
 // ------------------------------------------------------------------------------------------------- robust losses
 
-struct LossAt {
-  double rho, psi, slope, weight;  // psi = rho', slope = psi', weight = psi / u
-};
-
-LossAt loss_at(RobustLoss loss, double u) {
-  const double z = u * u;
-  switch (loss) {
-    case RobustLoss::huber:
-      if (std::abs(u) <= 1) return {z / 2, u, 1, 1};
-      return {std::abs(u) - 0.5, u > 0 ? 1.0 : -1.0, 0, 1 / std::abs(u)};
-    case RobustLoss::soft_l1: {
-      const double root = std::hypot(1.0, u);
-      return {std::abs(u) < 1 ? z / (1 + root) : root - 1, u / root, 1 / root / root / root, 1 / root};
-    }
-    case RobustLoss::cauchy: {
-      if (std::abs(u) > 1e100) return {std::log(std::abs(u)), 1 / u, -1 / u / u, 1 / u / u};  // z would overflow
-      return {std::log1p(z) / 2, u / (1 + z), (1 - z) / (1 + z) / (1 + z), 1 / (1 + z)};
-    }
-    case RobustLoss::arctan: {
-      if (std::abs(u) > 1e50) return {std::atan(1.0), 0, 0, 0};  // psi is below 1e-150
-      const double w = 1 / (1 + z * z);
-      return {std::atan(z) / 2, u * w, (1 - 3 * z * z) * w * w, w};
-    }
-    case RobustLoss::welsch: {
-      if (std::abs(u) > 40) return {0.5, 0, 0, 0};  // exp(-1600) is zero
-      const double w = std::exp(-z);
-      return {-std::expm1(-z) / 2, u * w, (1 - 2 * z) * w, w};
-    }
-    default: {
-      if (std::abs(u) >= 1) return {1.0 / 6, 0, 0, 0};
-      const double w = 1 - z;
-      return {z * (3 - 3 * z + z * z) / 6, u * w * w, w * (1 - 5 * z), w * w};
-    }
-  }
-}
-
 class Descent {
  public:
   Descent(const Coordinates& at, RobustLoss loss, double c) : at_(at), loss_(loss), c_(c) {}
@@ -336,9 +299,9 @@ class Descent {
     weight_.resize(u.size());
     cost_ = 0;
     for (Index i = 0; i < u.size(); ++i) {
-      const LossAt l = loss_at(loss_, u[i]);
-      cost_ += l.rho;
-      psi_[i] = l.psi;
+      const LossAt l = loss_at(loss_, std::abs(u[i]));
+      cost_ += 0.5 * l.rho;
+      psi_[i] = std::copysign(l.psi, u[i]);
       slope_[i] = l.slope;
       weight_[i] = l.weight;
     }

@@ -4,7 +4,7 @@
 // Numerical Analysis 10, 839-848; Huber & Ronchetti (2009), Robust Statistics, chapter 7.
 #pragma once
 
-#include "marquardt/base/types.hpp"
+#include "marquardt/problem/loss.hpp"
 
 namespace marquardt {
 
@@ -26,11 +26,11 @@ struct LeastAbsolute {
 // A m x n of any rank, m, n >= 1, finite. x interpolates `rank` rows; it is the shortest that interpolates them.
 LeastAbsolute least_absolute(const MatrixView& A, const VectorView& b, int max_exchanges);
 
-enum class RobustLoss { huber, soft_l1, cauchy, arctan, welsch, tukey };
+using RobustLoss = LossKind;
 
 struct RobustFit {
   Vector x, residuals, weights;  // b - A x; psi(u) / u for u = residuals / c, 1 where a row is fully trusted
-  double cost = 0;               // c^2 sum rho(u), rho(u) = u^2 / 2 near 0
+  double cost = 0;               // 1/2 c^2 sum rho(u^2), rho as in the table of losses
   double stationarity =
       infinity;              // largest |Q_j' psi| beyond rounding of psi, over |Q_j|'|psi|; Q an orthonormal basis
   bool first_order = false;  // that is rounding

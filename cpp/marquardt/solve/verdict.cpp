@@ -13,6 +13,8 @@ constexpr double trusted_ratio = 0.25;
 constexpr double confirming_share = 1e-4;
 // rho / ||r|| at which a point where nothing moves any more still counts: five digits of orthogonality.
 constexpr double orthogonal = 1e-5;
+// ... at which forward differences, eight digits at best, begin to matter.
+constexpr double nearly = 1e-6;
 // The same for single columns of a nearly singular J.
 constexpr double column_orthogonal = 1e-6;
 // Relative error of J up to which its small singular values mean something here: central differences, not forward ones.
@@ -73,6 +75,8 @@ bool stationary(const Options& options, const Point& here, double rho, double de
   const double tolerance = std::max(options.stationarity, std::min(10 * derivative_error, orthogonal));
   return rho <= tolerance * here.norm_r + here.noise();
 }
+
+bool near_stationary(const Point& here, double rho) { return rho <= nearly * here.norm_r + 1e3 * here.noise(); }
 
 bool as_good_as_stationary(const Point& here, const Certificate& c) {
   return c.resolved <= orthogonal * here.norm_r + 10 * here.noise();

@@ -29,6 +29,9 @@ bool confirmed(Status candidate, const Options& options, const Point& here, cons
                double typical, double first_norm);
 
 // First-order to rounding, or down to the stationarity tolerance (no tighter than the Jacobian's own error allows).
+// Whether J's error may be what keeps rho from falling, so that a more accurate one is due.
+bool near_stationary(const Point& here, double rho);
+
 bool stationary(const Options& options, const Point& here, double rho, double derivative_error);
 
 // A weaker test for points where no step can be seen to lower the cost any more: rho down to 1e-5 instead of 1e-8,

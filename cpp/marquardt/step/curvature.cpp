@@ -1,5 +1,10 @@
 #include "marquardt/step/curvature.hpp"
 
+#include <algorithm>
+#include <cmath>
+
+#include "marquardt/linalg/safe_norm.hpp"
+
 namespace marquardt {
 namespace {
 
@@ -7,6 +12,38 @@ namespace {
 constexpr double longest = 1.1;
 // a is trusted while it explains at least this much of what the linear model missed.
 constexpr double unexplained = 0.7;
+
+// The way back goes at least this far and at most half of the way.
+constexpr double nearest = 0.02, farthest = 0.5;
+// 2 ||t^2 c|| up to this many ||t p|| is a turn.
+constexpr double sharpest = 0.75;
+
+// The first t > 0 where a t^3 + b t^2 + c t + d, negative at 0, turns positive; by its monotone pieces. a >= 0.
+double first_root(double a, double b, double c, double d) {
+  const auto value = [&](double t) { return ((a * t + b) * t + c) * t + d; };
+  double ends[3] = {infinity, infinity, infinity};
+  const double q = b * b - 3 * a * c;
+  if (a > 0 && q > 0) {
+    ends[0] = (-b - std::sqrt(q)) / (3 * a);
+    ends[1] = (-b + std::sqrt(q)) / (3 * a);
+  }
+  double low = 0;
+  for (double high : ends) {
+    if (!(high > low)) continue;
+    if (!std::isfinite(high)) {
+      for (high = std::max(2 * low, 1.0); high < 1e6 && !(value(high) >= 0);) high *= 2;
+    }
+    if (value(high) >= 0) {
+      for (int k = 0; k < 60; ++k) {  // to the last bit
+        const double middle = 0.5 * (low + high);
+        (value(middle) >= 0 ? high : low) = middle;
+      }
+      return high;
+    }
+    low = high;
+  }
+  return infinity;
+}
 
 }  // namespace
 
@@ -51,15 +88,34 @@ bool Curvature::bend(const Model& model, Subproblem& subproblem, const Vector& v
 }
 
 void Curvature::learn(const Point& here, const Value& there) {
-  if (!known_) return;
   step_ = there.x - here.x;
   error_ = there.r - here.r;
   error_.noalias() -= here.J * step_;
+  if (!known_) return;
   const double ee = error_.squaredNorm();
   step_ = inverse_d_.cwiseProduct(step_);
   const double beta = step_.dot(s_hat_) / ss_, half = 0.5 * beta * beta;
   const double left = ee - 2 * half * error_.dot(a_) + half * half * aa_;
   trusted_ = left < unexplained * unexplained * ee;
+}
+
+bool Curvature::turn_back(const Point& here, const Model& model, Subproblem& subproblem, const Vector& p, Vector& bent,
+                          double& predicted) {
+  turn_.noalias() = here.J.transpose() * error_;
+  turn_.array() *= model.d().array();
+  if (!subproblem.back_solve(turn_, w_)) return false;
+  step_ = model.d().cwiseProduct(p);
+  image_.noalias() = here.J * step_;
+  step_ = model.d().cwiseProduct(w_);
+  error_.noalias() += here.J * step_;
+  const double qq = error_.squaredNorm(), pq = image_.dot(error_), pp = image_.squaredNorm();
+  const double rq = here.r.dot(error_), rp = here.r.dot(image_);
+  const double t = std::clamp(first_root(2 * qq, 3 * pq, pp + 2 * rq, rp), nearest, farthest);
+  if (!(2 * t * safe_norm(w_) <= sharpest * safe_norm(p))) return false;
+  bent = t * p + t * t * w_;
+  // 1/2 ||r||^2 - 1/2 ||r + t J p + t^2 q||^2
+  predicted = -t * (rp + t * (rq + 0.5 * pp + t * (pq + 0.5 * t * qq)));
+  return predicted > 0;
 }
 
 }  // namespace marquardt

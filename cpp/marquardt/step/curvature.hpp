@@ -26,6 +26,11 @@ class Curvature {
   // Whether a described what r did on the way to a trial: if not, steps stay straight until it does.
   void learn(const Point& here, const Value& there);
 
+  // After a rejected trial x + p: the way back along the parabola t p + t^2 c that r was seen to follow, c the
+  // correction of what the linear model missed. False where it promises nothing.
+  bool turn_back(const Point& here, const Model& model, Subproblem& subproblem, const Vector& p, Vector& bent,
+                 double& predicted);
+
  private:
   bool started_ = false, known_ = false, trusted_ = true;
   Vector x_, r_;              // of the point adopted last
@@ -33,6 +38,7 @@ class Curvature {
   Vector inverse_d_, s_hat_;  // s in the model's variables, where lengths and angles do not depend on units
   double aa_ = 0, ar_ = 0, ss_ = 0;
   Vector w_, error_, step_;
+  Vector image_, turn_;  // J p, and J'error_ in the model's variables
 };
 
 }  // namespace marquardt

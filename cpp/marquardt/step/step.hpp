@@ -53,5 +53,7 @@ class Scaling {
 
 std::unique_ptr<Step> make_levenberg_marquardt(const Options& options, const Box& box, SubproblemKind kind, Vector D);
 std::unique_ptr<Step> make_trust_region(const Options& options, const Box& box, SubproblemKind kind, Vector D);
+std::unique_ptr<Step> make_dogbox(const Options& options, const Box& box, SubproblemKind kind, Vector D);
+std::unique_ptr<Step> make_adaptive_region(const Options& options, const Box& box, SubproblemKind kind, Vector D);
 
 }  // namespace marquardt

@@ -1,0 +1,298 @@
+// A model f(xdata, *p) and its data as what the core asks for, residuals of a vector p:
+//   r = (f(xdata, *p) - y) w         w = 1 / sigma, each residual its own weight
+//   L r = f(xdata, *p) - y           L L' = covariance of the data
+// and the same for the rows of the Jacobian. In Python this would be a closure, which costs a frame, a tuple of
+// parameters and two arrays for each evaluation; here it costs one array.
+//
+// A function object is a PyCFunction of one argument whose `self` is a capsule: that is the cheapest thing Python can
+// call. A capsule takes no part in garbage collection, so the object must not outlive the solve it was made for.
+#include "bind/curve.hpp"
+
+#include <algorithm>
+#include <complex>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace marquardt::bind {
+namespace {
+
+using RealArray = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using ComplexArray = py::array_t<std::complex<double>, py::array::c_style | py::array::forcecast>;
+
+std::string shape_of(const py::array& a) { return py::str(py::tuple(a.attr("shape"))); }
+
+// Multiplies rows by w, or solves with the triangle L; nothing where there is neither.
+struct Whitening {
+  Vector w;  // empty, one weight for all, or one a row
+  Matrix L;  // 0 x 0, or lower triangular
+
+  bool none() const { return w.size() == 0 && L.size() == 0; }
+  Index rows() const { return L.size() > 0 ? L.rows() : w.size(); }  // 0 and 1 fit any number
+
+  // In place; rows are data, any number of columns.
+  template <class Derived>
+  void apply(Eigen::MatrixBase<Derived>& values) const {
+    using Scalar = typename Derived::Scalar;
+    if (L.size() > 0) {
+      if constexpr (std::is_same_v<Scalar, double>) {
+        L.triangularView<Eigen::Lower>().solveInPlace(values);
+      } else {  // the complex step, which is rare: a copy of L at each evaluation does
+        const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic> complex_L = L.cast<Scalar>();
+        complex_L.template triangularView<Eigen::Lower>().solveInPlace(values);
+      }
+    } else if (w.size() == 1) {
+      values *= w[0];
+    } else if (w.size() > 1) {
+      values.array().colwise() *= w.array().template cast<Scalar>();
+    }
+  }
+};
+
+Whitening read_whitening(const py::object& given) {
+  Whitening whitening;
+  if (given.is_none()) return whitening;
+  const RealArray a(given);
+  if (a.ndim() == 2) {
+    whitening.L = Eigen::Map<const Eigen::Matrix<double, -1, -1, Eigen::RowMajor>>(a.data(), a.shape(0), a.shape(1));
+  } else {
+    whitening.w = Eigen::Map<const Vector>(a.data(), a.size());
+  }
+  return whitening;
+}
+
+// A function of (xdata, *p), called with the entries of an array as NumPy scalars: those overflow to infinity and have
+// the square root of -1 as NaN, where Python's floats would raise.
+class Model {
+ public:
+  Model(py::object f, py::object xdata) : f_(std::move(f)), xdata_(std::move(xdata)) {}
+
+  py::object operator()(PyObject* p) {
+    const Py_ssize_t n = PySequence_Size(p);
+    if (n < 0) throw py::error_already_set();
+    // Owned by this call, not by the object: f may call a fit of its own with the same model.
+    std::vector<py::object> entries(static_cast<std::size_t>(n));
+    std::vector<PyObject*> stack(static_cast<std::size_t>(n) + 2);  // a place before the arguments is the callee's
+    stack[1] = xdata_.ptr();
+    for (Py_ssize_t j = 0; j < n; ++j) {
+      const auto k = static_cast<std::size_t>(j);
+      entries[k] = py::reinterpret_steal<py::object>(PySequence_GetItem(p, j));
+      if (!entries[k]) throw py::error_already_set();
+      stack[k + 2] = entries[k].ptr();
+    }
+    PyObject* returned = PyObject_Vectorcall(
+        f_.ptr(), stack.data() + 1, (static_cast<std::size_t>(n) + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    if (!returned) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(returned);
+  }
+
+ private:
+  py::object f_, xdata_;
+};
+
+// What a function returned, as an array of numbers.
+py::array numbers(const py::object& returned, const char* who) {
+  const auto a = py::array::ensure(returned);
+  if (!a) PyErr_Clear();
+  const char kind = a ? a.dtype().kind() : '?';
+  if (kind == 'f' || kind == 'i' || kind == 'u' || kind == 'b' || kind == 'c') return a;
+  if (kind == 'O') {
+    bool all = true;
+    for (const py::handle& item : a.attr("ravel")().attr("tolist")()) all = all && PyNumber_Check(item.ptr());
+    if (all && a.size() > 0) return py::array(a.attr("astype")("float64"));
+  }
+  throw py::type_error(std::string(who) + " must return an array of real numbers, got " +
+                       std::string(py::str(py::type::of(returned).attr("__name__"))));
+}
+
+bool is_complex(const py::object& a) {
+  return py::isinstance<py::array>(a) && py::reinterpret_borrow<py::array>(a).dtype().kind() == 'c';
+}
+
+// Complex numbers are for complex p only: those of the complex step.
+py::array fitting_numbers(const py::object& returned, const char* who, bool complex_p) {
+  py::array a = numbers(returned, who);
+  if (a.dtype().kind() == 'c' && !complex_p)
+    throw py::type_error(std::string(who) + " must return real numbers, got dtype " + std::string(py::str(a.dtype())));
+  return a;
+}
+
+// The core reads the precision a model is computed in from the type of its numbers, so that type is kept.
+py::object in_precision_of(const py::array& values, py::array result) {
+  const py::dtype type = values.dtype();
+  if (type.kind() != 'f' || type.itemsize() >= py::ssize_t{sizeof(double)}) return std::move(result);
+  return result.attr("astype")(type);
+}
+
+class Curve {
+ public:
+  Curve(py::object f, py::object xdata, py::array ydata, Whitening whitening, bool together)
+      : model_(std::move(f), std::move(xdata)),
+        shape_(std::move(ydata)),
+        y_(Eigen::Map<const Vector>(RealArray(shape_).data(), shape_.size())),
+        whitening_(std::move(whitening)),
+        together_(together) {}
+
+  py::object operator()(PyObject* p) {
+    const py::object returned = model_(p);
+    if (!together_) return residuals(returned, p);
+    if (!py::isinstance<py::tuple>(returned) || py::len(returned) != 2) {
+      throw py::type_error("with jac=True f must return a tuple (values, Jacobian), got " +
+                           std::string(py::str(py::type::of(returned).attr("__name__"))));
+    }
+    const auto pair = py::reinterpret_borrow<py::tuple>(returned);
+    return py::make_tuple(residuals(pair[0], p), rows(pair[1]));
+  }
+
+  py::object jacobian(PyObject* p) { return rows(model_(p)); }
+
+ private:
+  py::object residuals(const py::object& returned, PyObject* p) {
+    if (plain(returned)) {
+      return difference<double>(static_cast<const double*>(py::reinterpret_borrow<py::array>(returned).data()),
+                                y_.size());
+    }
+    const bool complex_p = is_complex(py::reinterpret_borrow<py::object>(p));
+    const py::array values = fitting_numbers(returned, "f", complex_p);
+    require_shape(values);
+    if (values.dtype().kind() == 'c') {
+      const ComplexArray z(values);
+      return difference<std::complex<double>>(z.data(), z.size());
+    }
+    const RealArray v(values);
+    return in_precision_of(values, difference<double>(v.data(), v.size()));
+  }
+
+  // The usual case: a fresh contiguous vector of doubles, one for each datum.
+  bool plain(const py::object& returned) const {
+    if (Py_TYPE(returned.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+    if (!py::isinstance<py::array_t<double, py::array::c_style>>(returned)) return false;
+    const auto a = py::reinterpret_borrow<py::array>(returned);
+    return a.ndim() == 1 && a.size() == y_.size() && shape_.ndim() <= 1 &&
+           (a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+  }
+
+  // One number stands for as many as the other side has; otherwise there must be as many values as data, in the same
+  // shape or in a row. A column of m values against m data is m residuals, not the m x m of broadcasting.
+  void require_shape(const py::array& values) const {
+    const bool same = values.size() == y_.size() &&
+                      (values.ndim() <= 1 || shape_.ndim() <= 1 || values.attr("shape").equal(shape_.attr("shape")));
+    if (same || (values.size() == 1 && y_.size() > 0) || (y_.size() == 1 && values.size() > 0)) return;
+    throw py::value_error("f must return as many values as ydata has: shape " + shape_of(shape_) + ", got shape " +
+                          shape_of(values));
+  }
+
+  template <class Scalar>
+  py::array difference(const Scalar* values, Index count) const {
+    using Column = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
+    const Index m = std::max(count, Index{y_.size()});
+    require_weights(m, "ydata");
+    py::array_t<Scalar> result(m);
+    Eigen::Map<Column> r(result.mutable_data(), m);
+    const auto spread = [m](const auto& column) { return column.replicate(m / column.size(), 1); };
+    const Eigen::Map<const Column> v(values, count);
+    if (count == m && y_.size() == m) {
+      r = v - y_.template cast<Scalar>();
+    } else {
+      r = spread(v) - spread(y_.template cast<Scalar>().eval());
+    }
+    whitening_.apply(r);
+    return std::move(result);
+  }
+
+  void require_weights(Index m, const char* what) const {
+    const Index rows = whitening_.rows();
+    if (rows <= 1 || rows == m) return;
+    throw py::value_error("sigma must have as many entries as " + std::string(what) + ", which has " +
+                          std::to_string(m) + ", got " + std::to_string(rows));
+  }
+
+  // Rows of the Jacobian, weighted; all axes but the last are those of the data.
+  py::object rows(const py::object& returned) const {
+    py::array J = fitting_numbers(returned, "jac", false);
+    if (J.ndim() > 2) J = py::array(J.attr("reshape")(-1, J.shape(J.ndim() - 1)));
+    if (whitening_.none() || J.size() == 0) return std::move(J);
+    const RealArray read(J);
+    const Index m = J.ndim() > 0 ? J.shape(0) : 1, n = J.ndim() == 2 ? J.shape(1) : 1;
+    require_weights(m, "the Jacobian has rows");
+    Matrix weighted =
+        Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(read.data(), m, n);
+    whitening_.apply(weighted);
+    return in_precision_of(J, array_of(weighted));
+  }
+
+  Model model_;
+  py::array shape_;  // ydata as it came
+  Vector y_;
+  Whitening whitening_;
+  bool together_;
+};
+
+constexpr const char* capsule_name = "marquardt.Curve";
+
+// An error of C++ never passes through Python's frames: it becomes an exception of Python's here.
+template <class Call>
+PyObject* guarded(PyObject* self, Call&& call) {
+  try {
+    return call(*static_cast<Curve*>(PyCapsule_GetPointer(self, capsule_name))).release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (py::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
+
+PyObject* call_residuals(PyObject* self, PyObject* p) {
+  return guarded(self, [p](Curve& curve) { return curve(p); });
+}
+
+PyObject* call_jacobian(PyObject* self, PyObject* p) {
+  return guarded(self, [p](Curve& curve) { return curve.jacobian(p); });
+}
+
+py::object function_of(std::unique_ptr<Curve> curve, PyMethodDef& definition) {
+  const auto destroy = [](PyObject* capsule) {
+    delete static_cast<Curve*>(PyCapsule_GetPointer(capsule, capsule_name));
+  };
+  const auto self = py::reinterpret_steal<py::object>(PyCapsule_New(curve.get(), capsule_name, destroy));
+  if (!self) throw py::error_already_set();
+  curve.release();
+  const auto function = py::reinterpret_steal<py::object>(PyCFunction_New(&definition, self.ptr()));
+  if (!function) throw py::error_already_set();
+  return function;
+}
+
+// Python keeps pointers to these as long as a function lives; they are never written to.
+PyMethodDef residuals_definition = {"curve_residuals", call_residuals, METH_O, "Weighted residuals at a vector p."};
+PyMethodDef jacobian_definition = {"curve_jacobian", call_jacobian, METH_O, "Their Jacobian at a vector p."};
+
+}  // namespace
+
+void bind_curve(py::module_& m) {
+  m.def(
+      "curve_residuals",
+      [](py::object f, py::object xdata, py::array ydata, const py::object& whitening, bool together) {
+        return function_of(std::make_unique<Curve>(std::move(f), std::move(xdata), std::move(ydata),
+                                                   read_whitening(whitening), together),
+                           residuals_definition);
+      },
+      py::arg("f"), py::arg("xdata"), py::arg("ydata"), py::arg("whitening"), py::arg("together"), py::pos_only(),
+      "The function p -> whitened f(xdata, *p) - ydata. whitening: None, weights, or a lower triangle to solve with; "
+      "together: f returns (values, Jacobian). For the length of one solve only.");
+  m.def(
+      "curve_jacobian",
+      [](py::object jac, py::object xdata, py::array ydata, const py::object& whitening) {
+        return function_of(std::make_unique<Curve>(std::move(jac), std::move(xdata), std::move(ydata),
+                                                   read_whitening(whitening), false),
+                           jacobian_definition);
+      },
+      py::arg("jac"), py::arg("xdata"), py::arg("ydata"), py::arg("whitening"), py::pos_only(),
+      "The function p -> whitened jac(xdata, *p).");
+}
+
+}  // namespace marquardt::bind

@@ -1,0 +1,83 @@
+#include "marquardt/step/secant.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "marquardt/linalg/safe_norm.hpp"
+
+namespace marquardt {
+namespace {
+
+// s and y as good as orthogonal: the update would divide by rounding.
+constexpr double orthogonal = 1e-14;
+// Eigenvalues below this many units of rounding of the largest are not known to be positive.
+constexpr double unsure = 10;
+// ||p_hat|| is met to this share of Delta, as in the secular equation of the plain model.
+constexpr double tolerance = 0.01;
+// Bisection in the logarithm needs a dozen to 1 %; Newton two to six.
+constexpr int most_solves = 60;
+
+}  // namespace
+
+void Secant::forget() { S_.resize(0, 0); }
+
+void Secant::update(const Vector& x, const Vector& g, const Point& here) {
+  const Index n = x.size();
+  if (pulled_.size() != n) return;
+  s_ = here.x - x;
+  y_ = here.g() - g;
+  w_ = here.g() - pulled_;
+  const double sy = s_.dot(y_);
+  if (!(std::abs(sy) > orthogonal * safe_norm(s_) * safe_norm(y_))) return;
+  if (!known()) S_.setZero(n, n);
+  const double sSs = curvature(s_);
+  const double tau = sSs != 0 ? std::min(1.0, std::abs(s_.dot(w_)) / std::abs(sSs)) : 1;
+  B_ = tau * S_;
+  w_.noalias() -= B_ * s_;
+  y_ /= sy;
+  B_.noalias() += w_ * y_.transpose();
+  B_.noalias() += y_ * w_.transpose();
+  B_.noalias() -= s_.dot(w_) * (y_ * y_.transpose());
+  if (B_.allFinite()) S_.swap(B_);
+}
+
+void Secant::factor(const Model& model) {
+  model.matrix(B_);
+  B_.noalias() += model.d().asDiagonal() * S_ * model.d().asDiagonal();
+  eigen_.compute(B_);
+  pull_.noalias() = eigen_.eigenvectors().transpose() * model.gradient();
+}
+
+double Secant::length(double alpha) {
+  along_ = -pull_.array() / (eigen_.eigenvalues().array() + alpha);
+  return safe_norm(along_);
+}
+
+// More & Sorensen: the full step if B is positive definite and it fits; else ||p(alpha)|| = Delta right of -lambda_1,
+// by Newton on 1/||p||; in the hard case the smallest eigenvector fills the step up to Delta.
+bool Secant::solve(double Delta, Vector& p_hat) {
+  const Vector& lambda = eigen_.eigenvalues();
+  const double largest = lambda.cwiseAbs().maxCoeff();
+  if (lambda[0] > unsure * epsilon * largest && length(0) <= Delta) {
+    p_hat.noalias() = eigen_.eigenvectors() * along_;
+    return false;
+  }
+  double low = std::max(0.0, -lambda[0]) + epsilon * largest, high = low + safe_norm(pull_) / Delta;
+  double alpha = low, f = length(low);
+  if (f < Delta) {  // the hard case: nothing pulls along the lowest eigenvector
+    along_[0] += std::copysign(std::sqrt((Delta - f) * (Delta + f)), along_[0]);
+  } else {
+    for (int k = 0; k < most_solves && std::abs(f - Delta) > tolerance * Delta; ++k) {
+      const double slope = -(along_.array().square() / (lambda.array() + alpha)).sum() / f;
+      (f > Delta ? low : high) = alpha;
+      const double newton = alpha - (f - Delta) * f / (Delta * slope);
+      alpha = newton > low && newton < high ? newton : std::sqrt(low) * std::sqrt(high);
+      f = length(alpha);
+    }
+  }
+  along_ *= Delta / safe_norm(along_);
+  p_hat.noalias() = eigen_.eigenvectors() * along_;
+  return true;
+}
+
+}  // namespace marquardt
