@@ -20,6 +20,8 @@ constexpr double kappa = 1e-3;
 constexpr double absurd = 1e4;
 // A column whose differences are below this many units of rounding of r has at most three correct digits: too few.
 constexpr double lost = 1e3;
+// A step is measured again where a tenth of it would do better; not less than this share of it at a time.
+constexpr double much_shorter = 0.1, shortest = 1e-4;
 // Any step this small is exact for the complex formula; relative to |x|, and far above underflow.
 constexpr double complex_relative_step = 1e-20;
 
@@ -69,6 +71,8 @@ void Differenced::jacobian(const Vector& x, const Vector& r, Matrix& J) {
 void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
   J.setZero();
   change_.setZero(x.size());
+  bend_.setZero(x.size());
+  if (cap_.size() != x.size()) cap_.setConstant(x.size(), infinity);
   sizes(x, r);
   std::vector<Stencil> stencils;
   for (Index j = 0; j < x.size(); ++j) {
@@ -94,6 +98,7 @@ void Differenced::sizes(const Vector& x, const Vector& r) {
       const double visible = std::min(kappa * F / column_norms_[j], 1.0);
       size_[j] = std::max(size_[j], visible);
     }
+    size_[j] = std::min(size_[j], cap_[j]);
     if (!(size_[j] > as_good_as_zero)) size_[j] = 1;
   }
 }
@@ -150,6 +155,9 @@ void Differenced::measure(const Vector& x, const Vector& r, const std::vector<St
       }
     }
     change_[j] = safe_norm(values_.col(k) - r);
+    if (s.central)
+      bend_[j] =
+          safe_norm(values_.col(k) + values_.col(k + 1) - 2 * r) / safe_norm(values_.col(k) - values_.col(k + 1));
   }
 }
 
@@ -166,6 +174,8 @@ void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matri
       }
     } else if (change_[j] <= lost * precision() * norm_r) {
       lengthen(x, r, j, J);
+    } else if (bend_[j] > 0 && norm_r > 0) {
+      straighten(x, r, j, J);
     } else if (x[j] == 0 && column_norms_.size() == 0 && norm_r > 0) {
       shorten(x, r, j, J);
     }
@@ -187,6 +197,23 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
       return;
     }
     if (change_[j] > lost * precision() * norm_r) return;
+  }
+}
+
+// A central step that is too long for a parameter whose effect bends over less than |x_j|: with the bend b, the second
+// difference over the first, the formula's error is about b^2 and that of rounding eps ||r|| / ||change||; a step t
+// times as long makes them (t b)^2 and 1/t of it, which meet at the t tried here. The shorter size is kept for the next
+// Jacobians, until it is seen to be too short.
+void Differenced::straighten(const Vector& x, const Vector& r, Index j, Matrix& J) {
+  const double b = std::min(bend_[j], 1.0);
+  const double t = std::cbrt(precision() * safe_norm(r) / (change_[j] * b * b));
+  if (t < much_shorter) {
+    cap_[j] = size_[j] *= std::max(t, shortest);
+    const Vector before = J.col(j);
+    measure(x, r, {stencil(x, j, size_[j], 1)}, J);
+    if (!J.col(j).allFinite()) J.col(j) = before;
+  } else if (t > 1) {
+    cap_[j] *= t;
   }
 }
 

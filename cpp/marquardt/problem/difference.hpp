@@ -52,6 +52,7 @@ class Differenced : public Residual {
   void measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J);
   void remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J);
   void lengthen(const Vector& x, const Vector& r, Index j, Matrix& J);
+  void straighten(const Vector& x, const Vector& r, Index j, Matrix& J);
   void shorten(const Vector& x, const Vector& r, Index j, Matrix& J);
 
   Function& function_;
@@ -63,6 +64,7 @@ class Differenced : public Residual {
   Vector column_norms_;  // of the last Jacobian; empty before the first
   Vector steps_;
   Vector size_, change_;  // s_j, and ||r(x + h) - r|| of the last measurement
+  Vector bend_, cap_;     // its second difference over the first; the largest s_j that stays straight
   Matrix points_, values_;
   Eigen::MatrixXcd complex_points_, complex_values_;
 };

@@ -1,12 +1,16 @@
 #include "marquardt/solve/flat.hpp"
 
 #include <array>
+#include <cmath>
 
 namespace marquardt {
 namespace {
 
 // A parameter at 0 has no size of its own; this step shows a square beside 1 and is still near.
 constexpr double near_zero = 1e-3;
+
+// Of a bottom: how far the points to either side are, and how near the parabola's vertex, beside the usual size of x_j.
+constexpr double aside = 1e-3, exact = 1e-6;
 
 }  // namespace
 
@@ -37,6 +41,24 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ro
   if (best < here.cost - rounding) return Surroundings::lower;
   if (nearby) return Surroundings::minimum;
   return farther || outlier ? Surroundings::plateau : Surroundings::no_effect;
+}
+
+bool bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
+                  const std::function<bool(Vector&)>& admissible) {
+  const double h = aside * typical;
+  std::array<double, 2> rise;
+  Value there;
+  for (const int side : {0, 1}) {
+    Vector point = here.x;
+    point[j] += side == 0 ? -h : h;
+    const double wanted = point[j];
+    if (!admissible(point) || point[j] != wanted) return false;
+    problem.value(point, there);
+    rise[static_cast<std::size_t>(side)] = -cost_fall(here, there);
+    if (!(rise[static_cast<std::size_t>(side)] > rounding) || !std::isfinite(there.cost)) return false;
+  }
+  const double vertex = 0.5 * h * (rise[0] - rise[1]) / (rise[0] + rise[1]);
+  return std::abs(vertex) <= exact * typical;
 }
 
 }  // namespace marquardt

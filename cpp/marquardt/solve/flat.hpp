@@ -23,4 +23,9 @@ constexpr Index most_looks = 4;  // residual evaluations of one look around
 Surroundings look_around(Problem& problem, const Point& here, Index j, double rounding,
                          const std::function<bool(Vector&)>& admissible, Value& lower);
 
+// Whether x_j is the minimum of a parabola through points a thousandth of `typical` to either side: for a single
+// parameter the proof of a minimum where J itself vanishes, so that no measure built on J can tell.
+bool bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
+                  const std::function<bool(Vector&)>& admissible);
+
 }  // namespace marquardt

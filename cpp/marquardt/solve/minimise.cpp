@@ -111,6 +111,7 @@ Status Minimiser::pass() {
   const double rounding = verdict::cost_rounding(here_);
   double ratio = verdict::gain_ratio(fall, trial.predicted, rounding);
   bool accept = fall > 0 && ratio > least_ratio;
+  if (accept) sharpen_ahead();
   if (accept && !problem_.linearise(there_, next_)) {  // no Jacobian there: as good as no value there
     accept = false;
     ratio = -1;
@@ -156,6 +157,7 @@ Status Minimiser::ending_without_progress() {
   if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_), problem_.derivative_error())) {
     return Status::stationary;
   }
+  if (at_the_bottom()) return Status::stationary;
   if (!visible) return Status::precision_limit;
   if (fresh_starts_++ > 0) return step_.limit() == Status::running ? Status::stalled : step_.limit();
   const Arithmetic arithmetic(observer_, work());
@@ -181,6 +183,36 @@ bool Minimiser::search_along(const Vector& p) {
     }
   }
   return false;
+}
+
+// A single free parameter at the bottom of its own parabola, which J alone does not show where it vanishes there.
+bool Minimiser::at_the_bottom() {
+  Index free = 0, last = 0;
+  for (Index j = 0; j < box_.size(); ++j) {
+    if (!box_.fixed(j)) {
+      ++free;
+      last = j;
+    }
+  }
+  if (free != 1 || problem_.counts().nfev + 2 > options_.max_nfev) return false;
+  const double typical = largest_x_[last] > 0 ? largest_x_[last] : 1;
+  return bottom_along(problem_, here_, last, typical, verdict::cost_rounding(here_),
+                      [this](Vector& x) { return admissible(x); });
+}
+
+// Before the Jacobian of an accepted trial: where the old one already says that the trial is nearly stationary, the
+// accurate one is due at once.
+void Minimiser::sharpen_ahead() {
+  if (!problem_.refinable()) return;
+  pull_.noalias() = here_.J.transpose() * there_.r;
+  double quick = 0;
+  for (Index j = 0; j < box_.size(); ++j) {
+    const double norm = here_.rows.column_norms[j];
+    if (norm > 0 && !box_.fixed(j)) quick = std::max(quick, std::abs(pull_[j]) / norm);
+  }
+  if (!verdict::near_stationary(here_, quick)) return;
+  problem_.refine();
+  certifier_.expect(problem_.derivative_error());
 }
 
 // A more accurate Jacobian for the point it stands on, where there is one to be had.

@@ -29,8 +29,8 @@ class Minimiser {
   bool linearised() const { return linearised_; }  // false: only x, r and the cost of best() are filled
   Index iterations() const { return accepted_; }
   const Step& step() const { return step_; }
-  double seconds() const;  // since run began
-  Eigen::VectorXi active() const { return certifier_.active(here_); }  // only where linearised
+  double seconds() const;                                                          // since run began
+  Eigen::VectorXi active() const { return certifier_.active(here_, largest_x_); }  // only where linearised
 
  private:
   Status start(const Vector& x0);
@@ -41,6 +41,8 @@ class Minimiser {
   Status polish();
   bool search_along(const Vector& p);
   bool sharpen();
+  void sharpen_ahead();
+  bool at_the_bottom();
   bool admissible(Vector& x) const;
   void restart(double fall);
   void move_freely(double fall);
@@ -58,7 +60,7 @@ class Minimiser {
   Point here_, next_;
   Value there_;
   History history_;
-  Vector x0_, largest_x_;
+  Vector x0_, largest_x_, pull_;
   Status candidate_ = Status::running;
   double first_norm_ = 0, first_optimality_ = 0;
   Index accepted_ = 0;

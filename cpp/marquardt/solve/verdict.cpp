@@ -72,14 +72,15 @@ bool confirmed(Status candidate, const Options& options, const Point& here, cons
 bool stationary(const Options& options, const Point& here, double rho, double derivative_error) {
   if (!(options.stationarity > 0)) return false;
   // one digit above J's own error, but never so much that the claim means nothing
-  const double tolerance = std::max(options.stationarity, std::min(10 * derivative_error, orthogonal));
+  const double enough = std::max(orthogonal, std::sqrt(here.precision));  // of single precision half the digits
+  const double tolerance = std::max(options.stationarity, std::min(10 * derivative_error, enough));
   return rho <= tolerance * here.norm_r + here.noise();
 }
 
 bool near_stationary(const Point& here, double rho) { return rho <= nearly * here.norm_r + 1e3 * here.noise(); }
 
 bool as_good_as_stationary(const Point& here, const Certificate& c) {
-  return c.resolved <= orthogonal * here.norm_r + 10 * here.noise();
+  return c.resolved <= std::max(orthogonal, std::sqrt(here.precision)) * here.norm_r + 10 * here.noise();
 }
 
 bool degenerate_minimum(const Point& here, const Certificate& c, double quick, double derivative_error) {

@@ -12,6 +12,8 @@ namespace {
 constexpr double drowned = 100;
 // A scaled singular value below this: steps along it are a hundred thousand times longer than their effect.
 constexpr double nearly_singular = 1e-5;
+// Beside a variable's usual size: a variable this near a wall that it is pushed against counts as on it.
+constexpr double a_short_way = 1e-3;
 
 double room_downhill(const Box& box, const Vector& x, double g, Index j) {
   return g > 0 ? x[j] - box.lower[j] : box.upper[j] - x[j];
@@ -44,13 +46,15 @@ double Certifier::quick(const Point& here) const {
   return largest;
 }
 
-Eigen::VectorXi Certifier::active(const Point& here) const {
+Eigen::VectorXi Certifier::active(const Point& here, const Vector& typical) const {
   Eigen::VectorXi mask = Eigen::VectorXi::Zero(box_.size());
   for (Index j = 0; j < box_.size(); ++j) {
     const double g = here.g()[j];
-    if (here.x[j] == box_.lower[j] || (held(here, j) && g > 0)) {
+    // where a column vanishes any distance is short beside its best move
+    const bool near = held(here, j) && room_downhill(box_, here.x, g, j) <= a_short_way * typical[j];
+    if (here.x[j] == box_.lower[j] || (near && g > 0)) {
       mask[j] = -1;
-    } else if (here.x[j] == box_.upper[j] || (held(here, j) && g < 0)) {
+    } else if (here.x[j] == box_.upper[j] || (near && g < 0)) {
       mask[j] = 1;
     }
   }

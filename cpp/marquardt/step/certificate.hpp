@@ -39,8 +39,8 @@ class Certifier {
   double quick(const Point& here) const;
 
   // -1, 0, +1: x_j is at its lower wall, free, at its upper wall. At a wall means on it, or so near that the
-  // variable's own best move would cross it: no tolerance is involved.
-  Eigen::VectorXi active(const Point& here) const;
+  // variable's own best move would cross it and that the way is short beside `typical`_j, its usual size.
+  Eigen::VectorXi active(const Point& here, const Vector& typical) const;
 
   // ||D y|| with the D of the last certificate.
   double measure(const Vector& y) const;
