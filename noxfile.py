@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -67,7 +69,7 @@ def install_package(session: nox.Session) -> None:
 
 @nox.session
 def cpp(session: nox.Session) -> None:
-    """C++ tests with assertions on; `nox -s cpp -- sanitize` runs them under ASan and UBSan."""
+    """C++ tests with assertions on; `nox -s cpp -- sanitize` and `-- avx2` build them another way."""
     eigen = prepare_build(session)
     preset = session.posargs[0] if session.posargs else "dev"
     session.run("cmake", "--preset", preset, f"-DMARQUARDT_EIGEN_DIR={eigen}")
@@ -75,12 +77,96 @@ def cpp(session: nox.Session) -> None:
     session.run("ctest", "--preset", preset)
 
 
+# What the variants of the core could disagree in: arithmetic. The rest of the tests knows nothing of variants.
+ARITHMETIC = [
+    f"tests/test_{noun}.py"
+    for noun in (
+        "isa",
+        "contract",
+        "properties",
+        "lstsq",
+        "lsq_linear",
+        "nnls",
+        "box_qp",
+        "robust_linear",
+        "nist_linear",
+    )
+]
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Python tests on the installed package; `nox -s tests` runs every CPython that is found."""
+    """Python tests on the installed package, then some on its baseline; with every CPython that is found."""
     session.install(*group("test"))
     install_package(session)
     session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or ARITHMETIC), env={"MARQUARDT_ISA": "baseline"})
+
+
+# The last generation without AVX, and the first with AVX2 and FMA.
+EMULATED = {"Nehalem": "baseline", "Haswell-noTSX": "avx2"}
+SOLVE = """
+import marquardt, numpy as np
+t = np.linspace(0, 4, 50)
+fit = marquardt.lm_solve(lambda x: x[0] * np.exp(-x[1] * t) - 2.5 * np.exp(-1.3 * t), [1.0, 1.0])
+linear = marquardt.lstsq(np.vander(t, 5), np.vander(t, 5) @ np.arange(5.0))
+assert np.allclose(fit.x, [2.5, 1.3], rtol=1e-6) and np.allclose(linear.x, np.arange(5), atol=1e-9)
+print(marquardt.build_info()["variant"])
+"""
+
+
+# The same with a processor that lies about itself.
+LYING = """
+import sys, types
+cpu = types.ModuleType("marquardt._cpu")
+cpu.variants = lambda: "avx2"
+cpu.name = lambda: ""
+cpu.features = lambda: ["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "xsave", "avx", "avx2", "fma"]
+sys.modules["marquardt._cpu"] = cpu
+"""
+
+
+@nox.session(venv_backend="none")
+def isa(session: nox.Session) -> None:
+    """Which variant an old and a new x86-64 processor get, emulated; on what `nox -s tests` has installed."""
+    qemu = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
+    if qemu is None:
+        session.error("qemu-x86_64 was not found: apt install qemu-user")
+    if platform.machine() != "x86_64":
+        session.error("the package installed here is for another processor than x86-64")
+    python = ROOT / ".nox" / f"tests-{CURRENT.replace('.', '-')}" / "bin" / "python"
+    if not python.exists():
+        session.error(f"{python} was not found: run nox -s tests-{CURRENT} first")
+
+    def emulate(processor: str, code: str, asked: str = "", **how: list[int]) -> str:
+        command = [qemu, "-cpu", processor, str(python), "-c", code]
+        return str(session.run(*command, external=True, silent=True, env={"MARQUARDT_ISA": asked}, **how)).strip()
+
+    for processor, expected in EMULATED.items():
+        found = emulate(processor, SOLVE).splitlines()[-1]  # after what the emulator may have to say
+        session.log(f"{processor}: {found}")
+        if found != expected:
+            session.error(f"{processor} should have had {expected}")
+    said = emulate("Nehalem", SOLVE, asked="avx2", success_codes=[1])
+    if "ImportError: MARQUARDT_ISA is 'avx2', but this processor or its system does not support" not in said:
+        session.error(f"avx2, asked for on Nehalem, was not refused:\n{said}")
+    # The control: without the choice the wide variant is killed there, so the emulator does refuse what is lacking.
+    emulate("Nehalem", LYING + SOLVE, success_codes=[-signal.SIGILL, 128 + signal.SIGILL])
+    check_exports(session, python)
+
+
+def check_exports(session: nox.Session, python: Path) -> None:
+    """No module shows a symbol but its PyInit_: two variants cannot take each other's functions."""
+    code = "import marquardt, pathlib; print(*pathlib.Path(marquardt.__file__).parent.glob('_c*.so'), sep='\\n')"
+    modules = str(session.run(str(python), "-c", code, external=True, silent=True)).split()
+    if len(modules) != len(EMULATED) + 1:  # and _cpu
+        session.error(f"these compiled modules were found: {modules}")
+    for module in modules:
+        listed = str(session.run("nm", "--dynamic", "--defined-only", module, external=True, silent=True)).splitlines()
+        names = [line.split()[-1] for line in listed]
+        session.log(f"{Path(module).name} exports {names}, {Path(module).stat().st_size / 1e6:.2f} MB")
+        if names != [f"PyInit_{Path(module).name.partition('.')[0]}"]:
+            session.error("it should export its PyInit_ function alone")
 
 
 @nox.session
@@ -115,7 +201,9 @@ def sdist(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--sdist", "--outdir", str(outdir))
     (archive,) = outdir.glob("marquardt-*.tar.gz")
     check_archive(session, archive)
-    command = ["pip", "wheel", "--verbose", "--no-deps", "--wheel-dir", str(outdir), str(archive)]
+    # What is shown is that nothing is missing: one variant, not optimised, is built sooner.
+    quick = ["--config-settings=cmake.define.MARQUARDT_MULTI_ISA=OFF", "--config-settings=cmake.build-type=Debug"]
+    command = ["pip", "wheel", "--verbose", "--no-deps", *quick, "--wheel-dir", str(outdir), str(archive)]
     log = session.run(*command, silent=True)
     if not isinstance(log, str) or "cpp/extern/eigen" not in log or "cmeel" in log:
         session.error(f"the wheel was not built with the headers of the sdist:\n{log}")

@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import EPS, FACES, TR_FACES, FirstOrder, Recorder, ending, first_order, passes, solve
+import helpers
+from helpers import EPS, FirstOrder, Recorder, ending, first_order, passes, solve
 from marquardt import LMStatus, Result, Status
 from problems import ALL, Case, by_name, by_tag
+
+# The four ways to factorise a trust region's subproblem, and Levenberg-Marquardt.
+TR_FACES = (*helpers.TR_FACES, "tr-auto")
+FACES = (*helpers.FACES, "tr-auto")
 
 # Finite differences are the same code whatever the problem: a cross-section of the registry will do.
 DIFFERENCED = (
@@ -268,7 +273,7 @@ AGREEING = [case for case in EASY if not case.other_minima and not case.tags & {
 
 
 @pytest.mark.parametrize("case", AGREEING, ids=str)
-def test_the_three_factorisations_agree(case: Case) -> None:
+def test_the_factorisations_agree(case: Case) -> None:
     first, *others = (run(face, case.name).result for face in TR_FACES)
     size = np.abs(first.allx).max(axis=0)
     size = np.maximum(size, 1e-3 * size.max())
@@ -280,10 +285,22 @@ def test_the_three_factorisations_agree(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", by_tag("x1"), ids=str)
-def test_the_first_steps_of_the_three_factorisations_are_equal(case: Case) -> None:
+def test_the_first_steps_of_the_factorisations_are_equal(case: Case) -> None:
     first, *others = (
         solve(face, case.residual, case.x0, case.jacobian, tolerance=None, max_nfev=4).history for face in TR_FACES
     )
     for other in others:
         k = min(len(first), len(other), 3)
         np.testing.assert_allclose(other["cost"][:k], first["cost"][:k], rtol=1e-4, atol=1e-12)
+
+
+def test_the_automatic_factorisation_costs_no_evaluations() -> None:
+    """Over the classical and the certified problems no more iterations than with QR, in the median and in the mean."""
+    ratios = []
+    for case in (*by_tag("mgh", "x1"), *by_tag("nist", "start2")):
+        qr, auto = run("tr-qr", case.name), run("tr-auto", case.name)
+        if at_a_known_minimum(qr) and at_a_known_minimum(auto):
+            ratios.append((auto.result.nit + 1) / (qr.result.nit + 1))
+    assert len(ratios) > 40
+    assert np.median(ratios) <= 1
+    assert np.exp(np.mean(np.log(ratios))) <= 1.02

@@ -200,6 +200,19 @@ def test_a_callable_does_what_the_built_in_loss_does(method: str, loss: str, wei
     np.testing.assert_array_equal(result.residuals, fun(result.x))
 
 
+@EACH_FACE
+@pytest.mark.parametrize("loss", LOSSES[1:])
+def test_each_face_takes_a_callable(face: str, loss: str) -> None:
+    fun, jac = decay_to(T, data(1))
+    named = solve(face, fun, [2.0, 0.9, 0.3], jac, loss=loss, f_scale=0.1)
+    result = solve(face, fun, [2.0, 0.9, 0.3], jac, loss=functools.partial(terms, loss), f_scale=0.1)
+    assert result.success
+    np.testing.assert_allclose(result.x, named.x, rtol=1e-5)
+    assert result.cost == pytest.approx(named.cost, rel=1e-10)
+    with pytest.raises(TypeError, match="loss"):
+        solve(face, fun, [2.0, 0.9, 0.3], jac, loss=lambda z: "none")
+
+
 @EACH_METHOD
 def test_a_loss_that_nobody_built_in(method: str) -> None:
     """The cubic soft_l1 of SciPy's documentation of callables, against SciPy."""

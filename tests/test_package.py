@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import marquardt
-from marquardt import _core
+from marquardt._isa import core as _core
 
 
 def test_version_is_that_of_the_distribution() -> None:
@@ -60,11 +60,35 @@ def test_every_option_of_the_core_has_a_meaning_and_a_default() -> None:
     assert all(meaning and default is not None for _, default, meaning in fields)
 
 
-def test_import_is_silent_and_brings_in_numpy_alone() -> None:
-    code = (
-        "import sys, numpy; before = set(sys.modules); import marquardt; "
-        "print(sorted({m.partition('.')[0] for m in set(sys.modules) - before} - {'numpy', *sys.stdlib_module_names}))"
-    )
+@pytest.fixture(scope="module")
+def brought_in() -> set[str]:
+    """Names of all modules that a fresh process has after `import marquardt` and not after `import numpy`."""
+    code = "import sys, numpy; before = set(sys.modules); import marquardt; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['marquardt']"
-    assert done.stderr == ""
+    assert done.stderr == ""  # the import is silent
+    return set(done.stdout.split())
+
+
+def test_import_brings_in_numpy_alone(brought_in: set[str]) -> None:
+    tops = {name.partition(".")[0] for name in brought_in}
+    assert tops - {"numpy", *sys.stdlib_module_names} == {"marquardt"}
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        # parts of NumPy that it leaves for later itself
+        *("numpy.polynomial", "numpy.testing", "numpy.f2py", "numpy.ma"),
+        # parts of Python that take milliseconds and that only some calls need
+        *("asyncio", "concurrent.futures", "ctypes.util", "doctest", "email", "html", "http", "importlib.metadata"),
+        *("json", "logging", "multiprocessing", "shutil", "socket", "subprocess", "tempfile", "unittest", "urllib"),
+        # parts of marquardt for the command line
+        *("marquardt.__main__", "marquardt.nist", "argparse"),
+    ],
+)
+def test_what_few_need_is_imported_when_they_need_it(absent: str, brought_in: set[str]) -> None:
+    assert absent not in brought_in
+
+
+def test_one_variant_of_the_core_is_loaded(brought_in: set[str]) -> None:
+    assert len([name for name in brought_in if name.startswith("marquardt._core")]) == 1

@@ -675,7 +675,7 @@ def test_results_with_trees_answer() -> None:
         xtol=None,
         gtol=None,
     )
-    assert tree.names == ["['gain']", "['rate'][0]", "['rate'][1]"]
+    assert tree.names == ["gain", "rate[0]", "rate[1]"]
     np.testing.assert_allclose(tree.stderr, flat.stderr, rtol=1e-4)
     np.testing.assert_allclose(tree.confidence_intervals(), flat.confidence_intervals(), rtol=1e-4)
     np.testing.assert_allclose(tree.profile("['rate'][0]").interval, flat.profile(1).interval, rtol=1e-4)

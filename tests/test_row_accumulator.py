@@ -160,3 +160,44 @@ def test_a_quarter_of_a_million_rows() -> None:
 def test_refusals(call: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("k", [None, 2])
+def test_threads_share_rows_and_repeat_their_bits(k: int | None) -> None:
+    A, b = problem(12000, 50, 11, k)
+    alone = RowAccumulator(50, k).add(A, b)
+    for threads in (2, 3):
+        first, again = (RowAccumulator(50, k).add(A, b, threads=threads) for _ in range(2))
+        np.testing.assert_array_equal(first.triangle, again.triangle)
+        assert not np.array_equal(first.triangle, alone.triangle)  # it did split
+        np.testing.assert_allclose(first.solve().x, alone.solve().x, rtol=1e-11, atol=1e-13)
+        assert first.rows == 12000
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
+def test_threads_are_a_count(threads: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="threads"):
+        RowAccumulator(2).add([[1.0, 2.0]], [1.0], threads=threads)
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_memory_may_lie_in_any_order(k: int | None) -> None:
+    A, b = problem(700, 6, 12, k)
+    expected = RowAccumulator(6, k).add(A, b).triangle
+    double = np.zeros((1400, 12))
+    double[::2, ::2] = A
+    packed = np.zeros(700, dtype=[("skip", "i1"), ("row", "f8", (6,))])  # entries off the boundaries of doubles
+    packed["row"] = A
+    for same in (np.asfortranarray(A), A[::-1].copy()[::-1], double[::2, ::2], packed["row"]):
+        np.testing.assert_array_equal(RowAccumulator(6, k).add(same, b).triangle, expected)
+
+
+@pytest.mark.parametrize("k", [None, 1, 3])
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 5, 40])
+def test_a_pickled_accumulator_goes_on_as_it_would_have(m: int, k: int | None) -> None:
+    A, b = problem(m, 3, 13, k)
+    rows = RowAccumulator(3, k).add(A, b)
+    twin = pickle.loads(pickle.dumps(rows))
+    np.testing.assert_array_equal(twin.triangle, rows.triangle)
+    more, sides = problem(10, 3, 14, k)
+    np.testing.assert_allclose(twin.add(more, sides).solve().x, rows.add(more, sides).solve().x, rtol=1e-12, atol=1e-14)

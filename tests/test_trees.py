@@ -68,34 +68,34 @@ def to_target(tree: Any, *_: Any) -> Array:
 
 
 TREES: dict[str, tuple[Any, list[str]]] = {
-    "dict": ({"k": 1.0, "c": 2.0}, ["['c']", "['k']"]),
-    "whole numbers": ({"a": -1, "b": True, "c": np.int8(3)}, ["['a']", "['b']", "['c']"]),
-    "fractions": ({"a": Fraction(1, 3)}, ["['a']"]),
+    "dict": ({"k": 1.0, "c": 2.0}, ["c", "k"]),
+    "whole numbers": ({"a": -1, "b": True, "c": np.int8(3)}, ["a", "b", "c"]),
+    "fractions": ({"a": Fraction(1, 3)}, ["a"]),
     "arrays": (
         {"w": np.zeros((2, 2)), "b": np.ones(2)},
-        ["['b'][0]", "['b'][1]", "['w'][0, 0]", "['w'][0, 1]", "['w'][1, 0]", "['w'][1, 1]"],
+        ["b[0]", "b[1]", "w[0, 0]", "w[0, 1]", "w[1, 0]", "w[1, 1]"],
     ),
-    "whole arrays": ({"w": np.array([[1, 2]]), "b": np.array([True])}, ["['b'][0]", "['w'][0, 0]", "['w'][0, 1]"]),
-    "0-d array": ({"a": np.array(3), "b": np.float32(2)}, ["['a']", "['b']"]),
+    "whole arrays": ({"w": np.array([[1, 2]]), "b": np.array([True])}, ["b[0]", "w[0, 0]", "w[0, 1]"]),
+    "0-d array": ({"a": np.array(3), "b": np.float32(2)}, ["a", "b"]),
     "3-d": ([np.zeros((1, 2, 1))], ["[0][0, 0, 0]", "[0][0, 1, 0]"]),
     "list of arrays": ([np.zeros(1), np.zeros(2)], ["[0][0]", "[1][0]", "[1][1]"]),
     "lists of lists": ([[1, 2], [3, 4]], ["[0][0]", "[0][1]", "[1][0]", "[1][1]"]),
     "ragged lists": ([[1], [2, 3]], ["[0][0]", "[1][0]", "[1][1]"]),
     "tuple": ((1.0, [2.0], {"a": 3.0}), ["[0]", "[1][0]", "[2]['a']"]),
-    "named tuple": (Decay(1.0, 2.0), [".amplitude", ".rate"]),
-    "ordered dict": (collections.OrderedDict(z=1.0, a=2.0), ["['z']", "['a']"]),
-    "default dict": (collections.defaultdict(float, a=1.0), ["['a']"]),
+    "named tuple": (Decay(1.0, 2.0), ["amplitude", "rate"]),
+    "ordered dict": (collections.OrderedDict(z=1.0, a=2.0), ["z", "a"]),
+    "default dict": (collections.defaultdict(float, a=1.0), ["a"]),
     "deque": (collections.deque([1.0, 2.0]), ["[0]", "[1]"]),
-    "None": ({"a": None, "b": [1.0, None], "c": (None,)}, ["['b'][0]"]),
+    "None": ({"a": None, "b": [1.0, None], "c": (None,)}, ["b[0]"]),
     "None in a list": ([1.0, None, 2.0], ["[0]", "[2]"]),
-    "dataclass": (Motor(1.0, np.zeros((2, 1)), "m7"), [".gain", ".table[0, 0]", ".table[1, 0]"]),
+    "dataclass": (Motor(1.0, np.zeros((2, 1)), "m7"), ["gain", "table[0, 0]", "table[1, 0]"]),
     "registered": ([Spring(1, {"c": 2.0})], ["[0].stiffness", "[0].damping['c']"]),
     "deep": ({"a": {"b": {"c": [Decay(1.0, np.zeros(2))]}}},
-             ["['a']['b']['c'][0].amplitude", "['a']['b']['c'][0].rate[0]", "['a']['b']['c'][0].rate[1]"]),
-    "nothing in it": ({"a": 1.0, "b": np.empty((0, 2))}, ["['a']"]),
-    "float32": ({"a": np.zeros(2, dtype=np.float32)}, ["['a'][0]", "['a'][1]"]),
+             ["a['b']['c'][0].amplitude", "a['b']['c'][0].rate[0]", "a['b']['c'][0].rate[1]"]),
+    "nothing in it": ({"a": 1.0, "b": np.empty((0, 2))}, ["a"]),
+    "float32": ({"a": np.zeros(2, dtype=np.float32)}, ["a[0]", "a[1]"]),
     "Fortran order": ({"a": np.asfortranarray([[1.0, 2.0], [3.0, 4.0]])},
-                      ["['a'][0, 0]", "['a'][0, 1]", "['a'][1, 0]", "['a'][1, 1]"]),
+                      ["a[0, 0]", "a[0, 1]", "a[1, 0]", "a[1, 1]"]),
 }  # fmt: skip
 
 EACH_TREE = pytest.mark.parametrize("name", TREES)
@@ -566,7 +566,8 @@ def test_results_are_printed_and_pickled(name: str) -> None:
     result = lm_solve(to_target, TREES[name][0], namespace=SPACE)
     assert len(repr(result).splitlines()) == 1
     assert len(repr(result)) < 200
-    assert len(str(result).splitlines()) == len(result)
+    assert result.message.split(":")[0] in str(result)
+    assert all(name in str(result) for name in result.names)
     again = pickle.loads(pickle.dumps(result))
     assert type(again) is Result
     assert structure(again.x) == structure(result.x)

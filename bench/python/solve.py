@@ -2,7 +2,8 @@
 
 Every solver gets the same residual, the same exact Jacobian, the same start and the tolerance 1e-8 in each
 of its tests. Beside each solve stands the cost of its callbacks alone: the same numbers of residual and
-Jacobian calls, made in a bare loop. What is left is the solver's own work.
+Jacobian calls, made in a bare loop. What is left is the solver's own work; divided by the Jacobians it is
+the cost of an iteration beyond the callbacks, "own/jac", and "own" is that against the peer's.
 
     python bench/python/solve.py [--problem NAME] [--rounds N] [--budget SECONDS] [--json FILE]
 """
@@ -61,6 +62,12 @@ class Row:
     answer: Answer
     solve: Timing
     callbacks: Timing
+    own: float  # seconds of a solve beyond its callbacks, over the Jacobians: medians of the two
+    own_ratio: float  # the same to the peer's
+
+    @property
+    def own_figures(self) -> str:
+        return f"{duration(max(self.own, 0)):>10}{self.own_ratio:7.3f}"
 
 
 # --- problems -----------------------------------------------------------------------------------------------
@@ -94,10 +101,20 @@ def curve() -> Problem:
 
 
 def large() -> Problem:
-    """20000 residuals, 50 parameters, u + u^2 / 10 of u = A x, with noise: all linear algebra."""
+    """20000 residuals, 50 parameters: all linear algebra."""
+    return _bent_plane("large", 20_000, 50)
+
+
+def wide() -> Problem:
+    """2000 residuals, 500 parameters: the most that a dense solve is asked for."""
+    return _bent_plane("wide", 2_000, 500)
+
+
+def _bent_plane(name: str, m: int, n: int) -> Problem:
+    """u + u^2 / 10 of u = A x, with noise."""
     rng = np.random.default_rng(2)
-    A = rng.standard_normal((20_000, 50)) / np.sqrt(50)
-    truth = rng.standard_normal(50)
+    A = rng.standard_normal((m, n)) / np.sqrt(n)
+    truth = rng.standard_normal(n)
     u = A @ truth
     y = u + 0.1 * u**2 + 0.01 * rng.standard_normal(u.size)
 
@@ -108,10 +125,10 @@ def large() -> Problem:
     def jacobian(x: np.ndarray) -> np.ndarray:
         return A * (1 + 0.2 * (A @ x))[:, None]
 
-    return Problem("large", residual, jacobian, np.zeros(50))
+    return Problem(name, residual, jacobian, np.zeros(n))
 
 
-PROBLEMS = {make.__name__: make for make in (rosenbrock, curve, large)}
+PROBLEMS = {make.__name__: make for make in (rosenbrock, curve, large, wide)}
 
 
 # --- solvers ------------------------------------------------------------------------------------------------
@@ -139,6 +156,12 @@ def _lsqtr(tr_method: str) -> Solver:
         )
 
     return solve
+
+
+def _plain(problem: Problem) -> Any:
+    return marquardt.least_squares(
+        problem.residual, problem.x0, problem.jacobian, ftol=TOLERANCE, xtol=TOLERANCE, gtol=TOLERANCE
+    )
 
 
 def _least_squares(method: str) -> Solver:
@@ -170,7 +193,9 @@ def _leastsq(problem: Problem) -> Any:
 
 
 SOLVERS: dict[str, Solver] = {
+    "marquardt least_squares": _plain,
     "marquardt lm_solve": _lm_solve,
+    "marquardt lsqtr auto": _lsqtr("auto"),
     "marquardt lsqtr svd": _lsqtr("svd"),
     "marquardt lsqtr qr": _lsqtr("qr"),
     "marquardt lsqtr cho": _lsqtr("cho"),
@@ -221,8 +246,21 @@ def measure(problem: Problem, rounds: int, budget: float) -> list[Row]:
         contenders[label] = lambda solver=solver: solver(problem)
         contenders[f"callbacks of {label}"] = replay(problem, answers[label])
     timings = {timing.label: timing for timing in interleave(contenders, PEER, rounds, budget)}
+    own = {
+        label: (timings[label].median - timings[f"callbacks of {label}"].median) / max(answers[label].jacobians, 1)
+        for label in SOLVERS
+    }
     return [
-        Row(problem.name, label, answers[label], timings[label], timings[f"callbacks of {label}"]) for label in SOLVERS
+        Row(
+            problem.name,
+            label,
+            answers[label],
+            timings[label],
+            timings[f"callbacks of {label}"],
+            own[label],
+            own[label] / own[PEER],
+        )
+        for label in SOLVERS
     ]
 
 
@@ -243,8 +281,8 @@ def environment() -> dict[str, str]:
 
 def table(rows: list[Row]) -> str:
     """Lay out the rows of one problem."""
-    head = f"{'solver':27}{'res':>5}{'jac':>5}{'time':>10}{'quartiles':>22}{'callbacks':>11}{'ratio':>8}"
-    lines = [f"{head}{'quartiles':>14}  {'cost':12}"]
+    head = f"{'solver':27}{'res':>5}{'jac':>5}{'time':>10}{'quartiles':>22}{'callbacks':>11}{'own/jac':>10}{'own':>7}"
+    lines = [f"{head}{'ratio':>8}{'quartiles':>14}  {'cost':12}"]
     for row in rows:
         solve, spent = row.solve, row.answer
         quartiles = f"{duration(solve.lower)} - {duration(solve.upper)}"
@@ -252,7 +290,8 @@ def table(rows: list[Row]) -> str:
         claim = "" if spent.success else "  no success"
         lines.append(
             f"{row.solver:27}{spent.residuals:5}{spent.jacobians:5}{duration(solve.median):>10}{quartiles:>22}"
-            f"{duration(row.callbacks.median):>11}{solve.ratio:8.2f}{ratios:>14}  {spent.cost:<12.6g}{claim}"
+            f"{duration(row.callbacks.median):>11}{row.own_figures}"
+            f"{solve.ratio:8.2f}{ratios:>14}  {spent.cost:<12.6g}{claim}"
         )
     return "\n".join(lines)
 

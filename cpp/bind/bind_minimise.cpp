@@ -7,6 +7,7 @@
 
 #include "bind/bind_options.hpp"
 #include "bind/callback.hpp"
+#include "bind/compiled.hpp"
 #include "bind/loss.hpp"
 #include "marquardt/problem/difference.hpp"
 #include "marquardt/solve/minimise.hpp"
@@ -24,6 +25,7 @@ struct Request {
   std::string method, subproblem;
   Vector scale;
   Loss loss;
+  bool python_loss;
   Vector diff_step;
   Options options;
   py::object observe;
@@ -33,21 +35,62 @@ SubproblemKind subproblem_kind(const std::string& name) {
   if (name == "cholesky") return SubproblemKind::cholesky;
   if (name == "qr") return SubproblemKind::qr;
   if (name == "svd") return SubproblemKind::svd;
-  throw py::value_error("unknown subproblem '" + name + "': 'cholesky', 'qr' or 'svd'");
+  if (name == "auto") return SubproblemKind::automatic;
+  throw py::value_error("unknown subproblem '" + name + "': 'cholesky', 'qr', 'svd' or 'auto'");
+}
+
+Scheme scheme_named(const std::string& name) {
+  return name == "2-point"   ? Scheme::two_point
+         : name == "3-point" ? Scheme::three_point
+         : name == "cs"      ? Scheme::complex_step
+                             : Scheme::automatic;
+}
+
+// The user's functions as the core sees them.
+struct Functions {
+  std::unique_ptr<Function> function;
+  std::unique_ptr<Residual> derived;  // r and J of the function; null where that is a residual itself
+  Residual* residual = nullptr;       // one of the two
+  Lock lock = Lock::held;
+};
+
+void read_compiled(const Request& request, const Compiled& compiled, Functions& f) {
+  if (!request.args.empty()) throw py::value_error("a compiled fun takes no args: give it user_data instead");
+  const bool own = is_own_jacobian(request.fun, request.jac);
+  if (own && !compiled.has_jacobian()) throw py::type_error("this CompiledResidual has no compiled Jacobian");
+  auto residual = std::make_unique<CompiledResidual>(compiled);
+  if (own) f.residual = residual.get();
+  f.function = std::move(residual);
+  // a loss or a Jacobian of Python's would take the lock in each pass
+  if ((own || py::isinstance<py::str>(request.jac)) && !request.python_loss) f.lock = Lock::released;
 }
 
 // jac: a callable, True for (r, J) together, or the name of a difference scheme.
-std::unique_ptr<Residual> make_residual(const Request& request, PyFunction& function) {
-  if (py::isinstance<py::str>(request.jac)) {
-    const auto name = request.jac.cast<std::string>();
-    const Scheme scheme = name == "2-point"   ? Scheme::two_point
-                          : name == "3-point" ? Scheme::three_point
-                          : name == "cs"      ? Scheme::complex_step
-                                              : Scheme::automatic;
-    return std::make_unique<Differenced>(function, scheme, request.box, request.vectorized, request.diff_step);
+Functions read_functions(const Request& request) {
+  Functions f;
+  if (const Compiled* compiled = compiled_in(request.fun)) {
+    read_compiled(request, *compiled, f);
+  } else {
+    auto function = std::make_unique<PyFunction>(request.fun, request.args, request.vectorized, request.ravel);
+    if (py::isinstance<py::bool_>(request.jac)) f.derived = std::make_unique<PyPair>(*function);
+    f.function = std::move(function);
   }
-  const bool together = py::isinstance<py::bool_>(request.jac);
-  return std::make_unique<PyResidual>(function, together ? py::none() : request.jac, request.args, together);
+  if (!f.residual && !f.derived) {
+    if (py::isinstance<py::str>(request.jac)) {
+      f.derived = std::make_unique<Differenced>(*f.function, scheme_named(request.jac.cast<std::string>()), request.box,
+                                                request.vectorized, request.diff_step);
+    } else {
+      f.derived = std::make_unique<PyResidual>(*f.function, request.jac, request.args);
+    }
+  }
+  if (!f.residual) f.residual = f.derived.get();
+  return f;
+}
+
+Status run(Minimiser& minimiser, const Vector& x0, Lock lock) {
+  if (lock == Lock::held) return minimiser.run(x0);
+  const py::gil_scoped_release unlocked;
+  return minimiser.run(x0);
 }
 
 std::unique_ptr<Step> make_step(const Request& request) {
@@ -120,11 +163,10 @@ py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& b
 
 // Returns (report, None), or (report of the best point so far, the exception that ended the solve).
 py::tuple solve(const Request& request) {
-  PyFunction function(request.fun, request.args, request.vectorized, request.ravel);
-  const std::unique_ptr<Residual> residual = make_residual(request, function);
-  PyObserver observer(request.observe);
-  const Form form = make_subproblem(subproblem_kind(request.subproblem))->wants();
-  Problem problem(*residual, request.x0.size(), form, observer, request.loss);
+  const Functions functions = read_functions(request);
+  PyObserver observer(request.observe, functions.lock);
+  Problem problem(*functions.residual, request.x0.size(), subproblem_kind(request.subproblem), observer, request.loss);
+  problem.use_threads(request.options.threads);
   const std::unique_ptr<Step> step = make_step(request);
   Minimiser minimiser(problem, *step, observer, request.options, request.box);
   const auto interrupted = [&](py::error_already_set& error) {
@@ -133,7 +175,7 @@ py::tuple solve(const Request& request) {
     return py::make_tuple(report(minimiser, problem, request.box, Status::interrupted), exception);
   };
   try {
-    const Status status = minimiser.run(request.x0);
+    const Status status = run(minimiser, request.x0, functions.lock);
     return py::make_tuple(report(minimiser, problem, request.box, status), py::none());
   } catch (py::error_already_set& error) {
     return interrupted(error);
@@ -141,7 +183,11 @@ py::tuple solve(const Request& request) {
     error.set_error();
     py::error_already_set raised;
     return interrupted(raised);
-  } catch (const std::invalid_argument& error) {  // what the loss refuses
+  } catch (const CompiledEnded& error) {
+    py::set_error(PyExc_RuntimeError, error.what());
+    py::error_already_set raised;
+    return interrupted(raised);
+  } catch (const std::invalid_argument& error) {  // what the loss or a function refuses
     py::set_error(PyExc_ValueError, error.what());
     py::error_already_set raised;
     return interrupted(raised);
@@ -174,8 +220,8 @@ void bind_minimise(py::module_& m) {
          const FloatArray& diff_step, py::object observe) {
         return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, vector_of(x0),
                       Box{vector_of(lower), vector_of(upper)}, method, subproblem, vector_of(scale),
-                      read_loss(loss, vector_of(f_scale)), vector_of(diff_step), read_options(options),
-                      std::move(observe)});
+                      read_loss(loss, vector_of(f_scale)), !py::isinstance<py::str>(loss), vector_of(diff_step),
+                      read_options(options), std::move(observe)});
       },
       py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"), py::arg("method"),
       py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"), py::arg("vectorized"),

@@ -11,6 +11,10 @@ namespace {
 // of some 2 ms, which is 1e7 operations on one core.
 constexpr double worth_releasing = 1e7;
 
+// How long Ctrl-C may wait where the lock has to be taken for it: nobody notices a twentieth of a second, and a lock
+// that another thread holds costs 5 ms.
+constexpr std::chrono::milliseconds between_signals(50);
+
 std::string shape_of(const py::array& a) { return py::str(py::tuple(a.attr("shape"))); }
 
 [[noreturn]] void refuse(const char* who, const py::object& returned) {
@@ -61,6 +65,31 @@ py::array as_double(py::array a) {
   return py::array_t<double, py::array::c_style | py::array::forcecast>(a);
 }
 
+// Whether this is what functions usually return: a plain ndarray of float64, aligned and without gaps.
+bool is_usual(const py::object& returned) {
+  if (Py_TYPE(returned.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  const auto* array = py::detail::array_proxy(returned.ptr());
+  constexpr int without_gaps =
+      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_F_CONTIGUOUS_;
+  return array->descr == py::dtype::of<double>().ptr() && (array->flags & without_gaps) &&
+         (array->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+}
+
+// What a function returned, as float64, and the unit of rounding that it came with.
+struct Numbers {
+  Numbers(const py::object& returned, const char* who) {
+    if (is_usual(returned)) {  // asking each question of an array takes 0.3 us, half of what an evaluation may cost
+      array = py::reinterpret_borrow<py::array>(returned);
+      return;
+    }
+    array = real_array(returned, who);
+    rounding = rounding_of(array);
+    array = as_double(std::move(array));
+  }
+  py::array array{py::reinterpret_steal<py::array>(py::handle())};
+  double rounding = epsilon;
+};
+
 // Copies a real array of at most two dimensions into `out` (already sized), reading strides as they are.
 template <class Derived>
 void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Index col_stride,
@@ -70,6 +99,23 @@ void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Ind
   const Index size = static_cast<Index>(sizeof(Scalar));
   using View = Eigen::Map<const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Strides>;
   out = View(static_cast<const Scalar*>(a.data()), rows, cols, Strides(col_stride / size, row_stride / size));
+}
+
+// A Jacobian of m rows and n columns, into J. Returns the unit of rounding of its numbers.
+double read_jacobian(const py::object& returned, Index m, Index n, Matrix& J) {
+  const Numbers numbers(returned, "jac");
+  const py::array& a = numbers.array;
+  J.resize(m, n);
+  if (a.ndim() == 2 && a.shape(0) == m && a.shape(1) == n) {
+    copy_real(a, m, n, a.strides(0), a.strides(1), J);
+  } else if (a.ndim() <= 1 && (m == 1 || n == 1) && a.size() == m * n) {  // a single row or column may be flat
+    const Index stride = a.ndim() == 1 ? a.strides(0) : 0;
+    copy_real(a, m, n, n == 1 ? stride : 0, n == 1 ? 0 : stride, J);
+  } else {
+    throw py::value_error("jac must return an array of shape (" + std::to_string(m) + ", " + std::to_string(n) +
+                          ") (residuals, parameters), got shape " + shape_of(a));
+  }
+  return numbers.rounding;
 }
 
 template <class Scalar>
@@ -129,7 +175,8 @@ PyFunction::PyFunction(py::object fun, const py::tuple& args, bool vectorized, b
 void PyFunction::value(const Vector& x, Vector& r) { read_residuals(fun_(x), r); }
 
 void PyFunction::read_residuals(const py::object& returned, Vector& r) {
-  py::array a = real_array(returned, "fun");
+  Numbers numbers(returned, "fun");
+  py::array& a = numbers.array;
   if (ravel_ && a.ndim() != 1) a = py::array(a.attr("ravel")());
   if (a.ndim() > 1) {
     throw py::value_error("fun must return a one-dimensional array of residuals, got shape " + shape_of(a));
@@ -140,9 +187,8 @@ void PyFunction::read_residuals(const py::object& returned, Vector& r) {
     throw py::value_error("fun must return " + std::to_string(m_) + " residuals as at first, got shape " + shape_of(a));
   }
   m_ = m;
-  precision_ = std::max(precision_, rounding_of(a));
+  precision_ = std::max(precision_, numbers.rounding);
   r.resize(m);
-  a = as_double(std::move(a));
   copy_real(a, m, 1, a.ndim() == 0 ? 0 : a.strides(0), 0, r);
 }
 
@@ -192,16 +238,16 @@ void PyFunction::values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) {
   }
 }
 
-// ---- PyResidual -----------------------------------------------------------------------------------------------------
+// ---- PyResidual, PyPair ---------------------------------------------------------------------------------------------
 
-PyResidual::PyResidual(PyFunction& function, py::object jac, const py::tuple& args, bool together)
-    : function_(function), jac_(std::move(jac), args), together_(together) {}
+PyResidual::PyResidual(Function& function, py::object jac, const py::tuple& args)
+    : function_(function), jac_(std::move(jac), args) {}
 
-void PyResidual::value(const Vector& x, Vector& r) {
-  if (!together_) {
-    function_.value(x, r);
-    return;
-  }
+void PyResidual::jacobian(const Vector& x, const Vector& r, Matrix& J) {
+  derivative_error_ = std::max(derivative_error_, read_jacobian(jac_(x), r.size(), x.size(), J));
+}
+
+void PyPair::value(const Vector& x, Vector& r) {
   const py::object returned = function_.call(x);
   if (!py::isinstance<py::tuple>(returned) || py::len(returned) != 2) {
     throw py::type_error("with jac=True fun must return a tuple (residuals, Jacobian), got " +
@@ -213,30 +259,26 @@ void PyResidual::value(const Vector& x, Vector& r) {
   x_ = x;
 }
 
-void PyResidual::jacobian(const Vector& x, const Vector& r, Matrix& J) {
-  if (together_ && x_ != x) {
+void PyPair::jacobian(const Vector& x, const Vector& r, Matrix& J) {
+  if (x_ != x) {
     Vector again;
     value(x, again);
   }
-  py::array a = real_array(together_ ? J_ : jac_(x), "jac");
-  const Index m = r.size(), n = x.size();
-  derivative_error_ = std::max(derivative_error_, rounding_of(a));
-  a = as_double(std::move(a));
-  J.resize(m, n);
-  if (a.ndim() == 2 && a.shape(0) == m && a.shape(1) == n) {
-    copy_real(a, m, n, a.strides(0), a.strides(1), J);
-  } else if (a.ndim() <= 1 && (m == 1 || n == 1) && a.size() == m * n) {  // a single row or column may be flat
-    const Index stride = a.ndim() == 1 ? a.strides(0) : 0;
-    copy_real(a, m, n, n == 1 ? stride : 0, n == 1 ? 0 : stride, J);
-  } else {
-    throw py::value_error("jac must return an array of shape (" + std::to_string(m) + ", " + std::to_string(n) +
-                          ") (residuals, parameters), got shape " + shape_of(a));
-  }
+  derivative_error_ = std::max(derivative_error_, read_jacobian(J_, r.size(), x.size(), J));
 }
 
 // ---- PyObserver -----------------------------------------------------------------------------------------------------
 
 Status PyObserver::see(const History& history, const Point& here) {
+  if (lock_ == Lock::held) return look(history, here);
+  const Clock::time_point now = Clock::now();
+  if (observe_.is_none() && now - last_ < between_signals) return Status::running;
+  last_ = now;
+  const py::gil_scoped_acquire locked;
+  return look(history, here);
+}
+
+Status PyObserver::look(const History& history, const Point& here) {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   if (observe_.is_none()) return Status::running;
   const std::size_t size = history.records.size();
@@ -248,7 +290,7 @@ Status PyObserver::see(const History& history, const Point& here) {
 }
 
 void PyObserver::arithmetic_begins(double flops) {
-  if (flops >= worth_releasing) released_ = PyEval_SaveThread();
+  if (lock_ == Lock::held && flops >= worth_releasing) released_ = PyEval_SaveThread();
 }
 
 void PyObserver::arithmetic_ends() {

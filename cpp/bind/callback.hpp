@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "bind/python.hpp"
@@ -50,10 +51,26 @@ class PyFunction : public Function {
   double precision_ = epsilon;
 };
 
-// Residuals and a Jacobian from two callables, or from one that returns both.
+// Residuals of any function, with a Jacobian that is a Python callable.
 class PyResidual : public Residual {
  public:
-  PyResidual(PyFunction& function, py::object jac, const py::tuple& args, bool together);
+  PyResidual(Function& function, py::object jac, const py::tuple& args);
+
+  void value(const Vector& x, Vector& r) override { function_.value(x, r); }
+  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+  double derivative_error() const override { return std::max(derivative_error_, precision()); }
+  double precision() const override { return function_.precision(); }
+
+ private:
+  Function& function_;
+  Callable jac_;
+  double derivative_error_ = epsilon;
+};
+
+// Residuals and Jacobian from one Python callable that returns both.
+class PyPair : public Residual {
+ public:
+  explicit PyPair(PyFunction& function) : function_(function) {}
 
   void value(const Vector& x, Vector& r) override;
   void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
@@ -62,26 +79,34 @@ class PyResidual : public Residual {
 
  private:
   PyFunction& function_;
-  Callable jac_;
-  bool together_;
-  py::object J_;  // together: what came with the residuals at x_
+  py::object J_;  // what came with the residuals at x_
   Vector x_;
   double derivative_error_ = epsilon;
 };
 
-// Runs Python's signal handlers every pass, lets the lock go around long arithmetic, and shows passes to `observe`
-// (None: nobody looks).
+// Who holds the interpreter's lock during a solve: the solve, which lets it go around long arithmetic only, as its
+// functions need it; or nobody, as they are compiled.
+enum class Lock { held, released };
+
+// Runs Python's signal handlers, lets the lock go around long arithmetic, and shows passes to `observe` (None: nobody
+// looks).
 class PyObserver : public Observer {
  public:
-  explicit PyObserver(py::object observe) : observe_(std::move(observe)) {}
+  PyObserver(py::object observe, Lock lock) : observe_(std::move(observe)), lock_(lock) {}
 
   Status see(const History& history, const Point& here) override;
   void arithmetic_begins(double flops) override;
   void arithmetic_ends() override;
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  Status look(const History& history, const Point& here);
+
   py::object observe_;
+  Lock lock_;
   PyThreadState* released_ = nullptr;
+  Clock::time_point last_ = Clock::now();  // when signals were asked for
 };
 
 }  // namespace marquardt::bind

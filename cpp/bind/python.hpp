@@ -43,5 +43,6 @@ void bind_accumulator(py::module_& m);
 void bind_box_qp(py::module_& m);
 void bind_bounded_linear(py::module_& m);
 void bind_derivatives(py::module_& m);
+void bind_covariance(py::module_& m);
 
 }  // namespace marquardt::bind

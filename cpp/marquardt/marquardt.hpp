@@ -10,6 +10,7 @@
 #include "marquardt/problem/difference.hpp"
 #include "marquardt/problem/problem.hpp"
 #include "marquardt/solve/bounded_linear.hpp"
+#include "marquardt/solve/covariance.hpp"
 #include "marquardt/solve/linear.hpp"
 #include "marquardt/solve/minimise.hpp"
 #include "marquardt/solve/robust_linear.hpp"

@@ -267,24 +267,32 @@ class FakeObserver : public Observer {
 
 // The methods, by name; every test that says "each method" goes through this list.
 struct Method {
+  using Maker = std::unique_ptr<Step> (*)(const Options&, const Box&, SubproblemKind, Vector);
   std::string name;
-  bool trust_region;
+  Maker maker;
   SubproblemKind kind;
+  bool interior = false;  // never on a wall
 
   std::unique_ptr<Step> make(const Options& options, const Box& box, const Vector& D = Vector()) const {
-    return trust_region ? make_trust_region(options, box, kind, D) : make_levenberg_marquardt(options, box, kind, D);
+    return maker(options, box, kind, D);
   }
   Form form() const { return make_subproblem(kind)->wants(); }
 };
 
 inline const std::vector<Method>& methods() {
   static const std::vector<Method> list = {
-      {"LM cholesky", false, SubproblemKind::cholesky},
-      {"LM qr", false, SubproblemKind::qr},
-      {"LM svd", false, SubproblemKind::svd},
-      {"TR cholesky", true, SubproblemKind::cholesky},
-      {"TR qr", true, SubproblemKind::qr},
-      {"TR svd", true, SubproblemKind::svd},
+      {"LM cholesky", make_levenberg_marquardt, SubproblemKind::cholesky},
+      {"LM qr", make_levenberg_marquardt, SubproblemKind::qr},
+      {"LM svd", make_levenberg_marquardt, SubproblemKind::svd},
+      {"TR cholesky", make_trust_region, SubproblemKind::cholesky, true},
+      {"TR qr", make_trust_region, SubproblemKind::qr, true},
+      {"TR svd", make_trust_region, SubproblemKind::svd, true},
+      {"dogbox cholesky", make_dogbox, SubproblemKind::cholesky},
+      {"dogbox qr", make_dogbox, SubproblemKind::qr},
+      {"dogbox svd", make_dogbox, SubproblemKind::svd},
+      {"auto cholesky", make_adaptive_region, SubproblemKind::cholesky},
+      {"auto qr", make_adaptive_region, SubproblemKind::qr},
+      {"auto svd", make_adaptive_region, SubproblemKind::svd},
   };
   return list;
 }

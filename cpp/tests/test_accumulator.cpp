@@ -69,10 +69,10 @@ const Form forms[] = {Form::triangle, Form::gram};
 }  // namespace
 
 TEST_CASE("accumulator: every shape, from one row to blocked sizes") {
-  // 500 x 24, 200 x 70 and 400 x 300 take the blocked kernels with panels of 8, 16 and 48
-  const std::pair<Index, Index> shapes[] = {{1, 1},    {7, 1},     {2, 2},   {5, 3},    {3, 5},
-                                            {1, 6},    {50, 8},    {9, 9},   {40, 20},  {500, 24},
-                                            {200, 70}, {400, 300}, {60, 80}, {5000, 3}, {512, 12}};
+  // one side of every tile and panel: below, at and above multiples of 3 and 4; 400 x 300 starts with panels of 48
+  const std::pair<Index, Index> shapes[] = {{1, 1},    {7, 1},   {2, 2},    {5, 3},    {3, 5},     {1, 6},   {50, 8},
+                                            {9, 9},    {40, 20}, {500, 24}, {200, 70}, {400, 300}, {60, 80}, {5000, 3},
+                                            {512, 12}, {257, 6}, {258, 7},  {259, 10}, {261, 11},  {40, 13}, {21, 20}};
   for (const Form form : forms) {
     for (const auto& [m, n] : shapes) {
       CAPTURE(m);
@@ -220,6 +220,94 @@ TEST_CASE("accumulator: allocates nothing the second time") {
       accumulator.add(J, r);
       accumulator.merge(other);
       CHECK(accumulator.reduced().rows == 3 * m);
+    }
+  }
+}
+
+TEST_CASE("accumulator: rows side by side, in reverse and with gaps are the rows they are") {
+  const Index m = 70, n = 9;
+  const Matrix J = uniform(m, n, 61), wide = uniform(2 * m, 2 * n, 62);
+  const Vector r = uniform(m, 1, 63);
+  Matrix transposed = J.transpose(), backwards = J.colwise().reverse(), gaps = wide;
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j) gaps(2 * i, 2 * j) = J(i, j);
+  }
+  using Steps = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
+  const StridedView views[] = {{transposed.data(), m, n, Steps(1, n)},
+                               {gaps.data(), m, n, Steps(4 * m, 2)},
+                               {backwards.data() + m - 1, m, n, Steps(m, -1)}};
+  for (const Form form : forms) {
+    const Reduced whole = samples::reduce(form, J, r);
+    for (const StridedView& view : views) {
+      Accumulator accumulator(form, n);
+      accumulator.add(view, r);
+      check_reduced(accumulator.reduced(), J, r);
+      if (form == Form::triangle) CHECK(accumulator.reduced().R == whole.R);
+    }
+  }
+}
+
+TEST_CASE("accumulator: threads share the rows, and the same count of them gives the same bits") {
+  const std::pair<Index, Index> shapes[] = {{9000, 50}, {901, 160}, {2000, 30}};  // the last one is not worth it
+  for (const Form form : forms) {
+    for (const auto& [m, n] : shapes) {
+      CAPTURE(m);
+      const Matrix J = uniform(m, n, 71);
+      const Vector r = uniform(m, 1, 72);
+      const Reduced alone = samples::reduce(form, J, r);
+      for (const Index threads : {2, 3, 5}) {
+        CAPTURE(threads);
+        Accumulator accumulator(form, n, threads), again(form, n, threads);
+        accumulator.add(J, r);
+        again.add(J.topRows(0), r.head(0));
+        again.add(J, r);
+        const Reduced &first = accumulator.reduced(), &second = again.reduced();
+        CHECK(first.R == second.R);
+        CHECK(first.z == second.z);
+        CHECK(first.H == second.H);
+        CHECK(first.g == second.g);
+        CHECK(first.rr == second.rr);
+        CHECK((first.g - alone.g).norm() <= 1e-13 * alone.column_norms.norm() * r.norm());
+        CHECK((first.column_norms - alone.column_norms).norm() <= 1e-13 * alone.column_norms.norm());
+        CHECK(first.rr == doctest::Approx(alone.rr).epsilon(1e-13));
+        if (form == Form::triangle) {
+          CHECK((first.R.transpose() * first.R - alone.R.transpose() * alone.R).norm() <= 1e-13 * J.squaredNorm());
+          const bool shared = first.R != alone.R;
+          CHECK(shared == (n != 30));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("accumulator: threads fold into the rows seen before, extreme entries included") {
+  const Index m = 9000, n = 50;
+  Matrix J = uniform(m, n, 81);
+  const Vector r = uniform(m, 1, 82);
+  J.col(3) *= 1e-160;
+  J.col(7) *= 1e160;
+  Accumulator accumulator(Form::triangle, n, 2);
+  accumulator.add(J.topRows(20), r.head(20));
+  accumulator.add(J.bottomRows(m - 20), r.tail(m - 20));
+  const Reduced& rows = accumulator.reduced();
+  for (Index j = 0; j < n; ++j) {
+    CHECK(rows.column_norms[j] == doctest::Approx(J.col(j).stableNorm()).epsilon(1e-12));
+    CHECK(rows.g[j] == doctest::Approx(J.col(j).dot(r)).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("accumulator: one row at a time, through columns that repeat and rows that say nothing") {
+  Matrix J = uniform(12, 5, 91);
+  J.col(1) = J.col(0);
+  J.row(0).setZero();
+  J.row(1).head(3).setZero();
+  J.row(6) = J.row(5);
+  const Vector r = uniform(12, 1, 92);
+  for (const Form form : forms) {
+    Accumulator accumulator(form, 5);
+    for (Index i = 0; i < 12; ++i) {
+      accumulator.add(J.middleRows(i, 1), r.segment(i, 1));
+      check_reduced(accumulator.reduced(), J.topRows(i + 1), r.head(i + 1));
     }
   }
 }

@@ -294,13 +294,19 @@ TEST_CASE("certificate: active says at which wall") {
   const Vector x = vector({0, 1, 0.01, 0.99, 0.5, 1});
   const Box feasible = box({0, 0, 0, 0, 0, 1}, {1, 1, 1, 1, 1, 1});
   Certifier certifier(feasible, epsilon);
-  const auto active = [&](const Vector& g) { return certifier.active(point_of(A, g, x)); };
+  const auto active = [&](const Vector& g) { return certifier.active(point_of(A, g, x), Vector::Constant(6, 100)); };
   Eigen::VectorXi expected(6);
   expected << -1, 1, -1, 1, 0, -1;
   CHECK(active(vector({2, -2, 2, -2, 0.1, 3})) == expected);
   expected << -1, 1, 0, 0, 0, -1;  // pulled away from the near walls
   CHECK(active(vector({-0.1, 0.1, -0.1, 0.1, -0.1, 0})) == expected);
-  CHECK(Certifier(Box::infinite(6), epsilon).active(point_of(A, Vector::Ones(6), x)) == Eigen::VectorXi::Zero(6));
+  // where the column all but vanishes the best move crosses every wall, and says nothing
+  const Matrix small = 1e-4 * A;
+  const Vector middle = Vector::Constant(6, 0.5);
+  const Box wide = box({0, 0, 0, 0, 0, 0}, {1, 1, 1, 1, 1, 1});
+  const Eigen::VectorXi nowhere = Eigen::VectorXi::Zero(6);
+  CHECK(Certifier(wide, epsilon).active(point_of(small, Vector::Ones(6), middle), middle) == nowhere);
+  CHECK(Certifier(Box::infinite(6), epsilon).active(point_of(A, Vector::Ones(6), x), x) == Eigen::VectorXi::Zero(6));
 }
 
 TEST_CASE("certificate: lengths are measured in the columns of the last certificate") {

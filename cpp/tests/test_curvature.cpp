@@ -180,3 +180,26 @@ TEST_CASE("curvature: a fixed variable, d = 0, takes no part") {
   CHECK(bent.allFinite());
   CHECK(std::isfinite(predicted));
 }
+
+TEST_CASE("curvature: the way back stops where r was seen to turn") {
+  // r = (x - 1, 2 x^2): at 0 the Gauss-Newton step 1 overshoots; what the model missed is orthogonal to J
+  const auto r = [](double x) { return vector({x - 1, 2 * x * x}); };
+  Matrix J(2, 1);
+  J << 1, 0;
+  const Point at_zero = fakes::point_of(J, r(0), vector({0}));
+  const Here here(at_zero, vector({1}), 0);
+  Curvature curvature;
+  curvature.adopt(here.point, here.d);
+  Value there;
+  there.x = vector({1});
+  there.r = r(1);
+  there.cost = 0.5 * there.r.squaredNorm();
+  CHECK(there.cost > here.point.cost);
+  curvature.learn(here.point, there);
+  Vector back;
+  double predicted = 0;
+  REQUIRE(curvature.turn_back(here.point, here.model, *here.subproblem, vector({1}), back, predicted));
+  // the first root of t - 1 + 8 t^3
+  CHECK(back[0] - 1 + 8 * std::pow(back[0], 3) == doctest::Approx(0).epsilon(1e-9));
+  CHECK(predicted == doctest::Approx(here.point.cost - 0.5 * r(back[0]).squaredNorm()).epsilon(1e-9));
+}

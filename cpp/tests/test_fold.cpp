@@ -2,6 +2,7 @@
 // block.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -102,6 +103,37 @@ TEST_CASE("fold: what is not a number is seen in R or Z") {
       factor.factor(strided(both.leftCols(4)), Vector(), strided(both.rightCols(1)), 1, false);
       const double rest = factor.rest(0);
       CHECK_FALSE((factor.R().allFinite() && factor.Z().allFinite() && std::isfinite(rest)));
+    }
+  }
+}
+
+TEST_CASE("fold: rows as they come, with several sides, and the triangles of two halves together") {
+  Numbers numbers(206);
+  for (const auto& [m, n] : shapes) {
+    CAPTURE(m);
+    CAPTURE(n);
+    const Matrix M = numbers.matrix(m, n), F = numbers.matrix(m, 2);
+    const double size = M.squaredNorm() + F.squaredNorm();
+    for (const Index block : {Index{1}, Index{3}, n, m}) {
+      TallFactor whole, halves[2];
+      for (TallFactor* one : {&whole, &halves[0], &halves[1]}) one->begin(Matrix(0, n), Matrix(0, 2));
+      for (Index top = 0; top < m; top += block) {
+        const Index k = std::min(block, m - top);
+        const Matrix rows = M.middleRows(top, k), sides = F.middleRows(top, k);
+        whole.add(strided(rows), Vector(), strided(sides), 1);
+        halves[2 * top < m ? 0 : 1].add(strided(rows), Vector(), strided(sides), 1);
+      }
+      halves[0].absorb(halves[1]);
+      for (const TallFactor& factor : {whole, halves[0]}) {
+        CHECK(factor.R().isUpperTriangular(0));
+        CHECK((factor.R().transpose() * factor.R() - M.transpose() * M).norm() <= 1e-14 * size);
+        CHECK((factor.R().transpose() * factor.Z() - M.transpose() * F).norm() <= 1e-14 * size);
+        for (Index c = 0; c < 2; ++c) {
+          const double rest = F.col(c).squaredNorm() - factor.Z().col(c).squaredNorm();
+          CHECK(std::abs(factor.rest(c) * factor.rest(c) - rest) <= 1e-13 * size);
+        }
+        if (m < n) CHECK((factor.R().bottomRows(n - m).array() == 0).all());
+      }
     }
   }
 }

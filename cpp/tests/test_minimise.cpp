@@ -860,7 +860,7 @@ TEST_CASE("minimise: looking around keeps to the budget the box and the distance
     for (const Vector& x : residual.seen) {
       CHECK(feasible.contains(x));
       CHECK(x.norm() <= 0.1);
-      if (method.trust_region) {
+      if (method.interior) {
         CHECK(x[0] > -0.5);
         CHECK(x[0] < 0.5);
         CHECK(x[1] > -0.01);
@@ -1052,7 +1052,7 @@ TEST_CASE("minimise: a fit with bounds that bind by every method") {
     const Point& here = solve.minimiser.best();
     for (const Vector& x : residual.seen) {
       CHECK(feasible.contains(x));
-      if (method.trust_region) {
+      if (method.interior) {
         CHECK((x.array() > feasible.lower.array()).all());
         CHECK((x.array() < feasible.upper.array()).all());
       }
@@ -1077,8 +1077,8 @@ TEST_CASE("minimise: bounded Rosenbrock to ten digits by every method") {
     Options options = tight();
     Solve solve(residual, method, options, box({-infinity, -infinity}, {0.8, infinity}), observer);
     CHECK(succeeded(solve.minimiser.run(vector({-1.2, 1}))));
-    CHECK((solve.minimiser.best().x - vector({0.8, 0.64})).norm() <= (method.trust_region ? 1e-7 : 1e-10));
-    if (!method.trust_region) CHECK(solve.minimiser.best().x[0] == 0.8);
+    CHECK((solve.minimiser.best().x - vector({0.8, 0.64})).norm() <= (method.interior ? 1e-7 : 1e-10));
+    if (!method.interior) CHECK(solve.minimiser.best().x[0] == 0.8);
   }
 }
 
@@ -1270,12 +1270,12 @@ TEST_CASE("minimise: the inner loop allocates nothing after the first passes") {
 
 TEST_CASE("minimise: the inner loop in a box allocates nothing after the first passes by LM") {
   for (const Method& method : methods()) {
-    if (!method.trust_region) check_inner_loop(method, true);
+    if (!method.interior) check_inner_loop(method, true);
   }
 }
 
 TEST_CASE("minimise: the inner loop in a box allocates nothing after the first passes by TR") {
   for (const Method& method : methods()) {
-    if (method.trust_region) check_inner_loop(method, true);
+    if (method.interior) check_inner_loop(method, true);
   }
 }

@@ -82,6 +82,7 @@ const std::vector<Numbers>& rules() {
       {"max_iterations", {-1, -1000}, {0, 1, 1e9}},
       {"max_time", {0, -1, not_a_number, -infinity}, {1e-300, 1, infinity}},
       {"max_dx", {0, -1, not_a_number, -infinity}, {1e-300, 1, infinity}},
+      {"threads", {0, -1, 1025}, {1, 2, 1024}},
       {"lambda0", {0, -1, not_a_number, infinity, -infinity}, {1e-300, 1, 1e10}},
       {"max_lambda", {1e-3, 1e-4, 0, -1, not_a_number}, {1.1e-3, 1, infinity}},
       {"initial_trust_ratio", {0, -1, not_a_number, infinity}, {1e-3, 1, 1e3}},
@@ -139,6 +140,7 @@ TEST_CASE("options: a name in fields leads to the member of that name") {
   CHECK(field("tr_increase_ratio").place == Field::Place(&Options::tr_increase_ratio));
   CHECK(field("tr_decrease_ratio").place == Field::Place(&Options::tr_decrease_ratio));
   CHECK(field("keep_iterates").place == Field::Place(&Options::keep_iterates));
+  CHECK(field("threads").place == Field::Place(&Options::threads));
 }
 
 TEST_CASE("options: a number out of range is refused with its name and value") {

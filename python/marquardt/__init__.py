@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ._compiled import CompiledResidual, get_include
+from ._isa import build_info
 from ._nonlinear import LeastSquaresStatus
+from ._questions import Profile
 from ._result import Result, Status
 from .bounded import BoundedResult, BoundedStatus, NnlsResult, lsq_linear, nnls
 from .curve_fit import CovarianceWarning, CurveFit, FitError, FitWarning, curve_fit
@@ -19,6 +22,7 @@ from .streaming import RowAccumulator
 __all__ = [
     "BoundedResult",
     "BoundedStatus",
+    "CompiledResidual",
     "CovarianceWarning",
     "CurveFit",
     "FitError",
@@ -30,6 +34,7 @@ __all__ = [
     "LinearResult",
     "NnlsResult",
     "PolynomialFit",
+    "Profile",
     "QpResult",
     "QpStatus",
     "Result",
@@ -38,8 +43,10 @@ __all__ = [
     "RowAccumulator",
     "Status",
     "box_qp",
+    "build_info",
     "check_jacobian",
     "curve_fit",
+    "get_include",
     "huber",
     "lad",
     "least_squares",

@@ -71,7 +71,9 @@ def _legend(full: bool) -> str:
     lines = [
         f"digits: correct digits of the worst parameter, {CERTIFIED_DIGITS} at most; solved: "
         f"{DIGITS_WANTED:g} or more, whatever the solver claims.",
-        "false: success claimed with fewer. res, jac: evaluations of the residual and of its exact Jacobian.",
+        "false: success claimed with fewer. res, jac: evaluations of the residual and of its Jacobian.",
+        "plain: least_squares(residual, start), J by differences, whose evaluations are not in res; exact: with J. lm: "
+        "lm_solve; tr: lsqtr.",
     ]
     if not full:
         lines.append("The rows are those of the best method (*); --all prints every method's.")

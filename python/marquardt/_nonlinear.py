@@ -8,17 +8,16 @@ import functools
 import inspect
 import operator
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _questions, _report, _result, _trees
+from . import _arguments, _compiled, _questions, _report, _result, _trees
 from ._arguments import UNIT, Vector
 from ._minimise import NO_SCALE, NO_STEP, Request, minimise, moved
 
@@ -92,12 +91,24 @@ _GENERAL = {special: general for general, special in _SPECIAL.items()}
 _BY_NO_TOLERANCE = (LeastSquaresStatus.STATIONARY, LeastSquaresStatus.ZERO_RESIDUAL)
 
 
+Dress = Callable[[_result.Result, Request], _result.Result]
+
+
+class Start(NamedTuple):
+    """Where a solve starts: the flat vector, what its entries are called, the box, and how x0 is laid out."""
+
+    x: Vector
+    names: tuple[str, ...]
+    lower: Vector
+    upper: Vector
+    tree: _trees.Tree | None = None
+
+
 def solve(
     fun: Callable[..., Any],
-    x0: Any,
+    start: Start,
     *,
     jac: Any = "auto",
-    bounds: Any = None,
     method: str = "auto",
     ftol: float | None = None,
     xtol: float | None = None,
@@ -115,28 +126,38 @@ def solve(
     kwargs: Mapping[str, Any] | None = None,
     callback: Callable[..., Any] | None = None,
     workers: Any = None,
-    fixed: Mapping[Any, float] | None = None,
-    names: Sequence[str] | None = None,
     max_time: float | None = None,
     vectorized: bool = False,
+    named: bool = False,
+    dress: Dress | None = None,
 ) -> _result.Result:
-    """Minimise 0.5 * ||fun(x)||^2, or a robust loss of fun(x), in a box. `least_squares` documents the arguments."""
-    tree, x, lower, upper, labels = _read_start(x0, bounds, fixed, names)
+    """Minimise 0.5 * ||fun(x)||^2, or a robust loss of fun(x), in a box. `least_squares` documents the arguments.
+
+    `named`: the result shows the names of the parameters. `dress` gives it another form than that of `least_squares`.
+    """
+    x, tree = start.x, start.tree
     _check_printing(verbose)
-    _check_subproblem(tr_solver, tr_options)
-    _check_stacking(vectorized, workers, tree)
-    keywords = _keywords(kwargs)
-    of_user = _bound(_arguments.function("fun", fun), keywords)
-    derivative = SCHEME_OF_AUTO if isinstance(jac, str) and jac == "auto" else _arguments.jacobian(jac)
+    if tr_solver is not None or tr_options is not None:
+        _check_subproblem(tr_solver, tr_options)
+    if vectorized:
+        _check_stacking(workers, tree)
+    of_user, derivative = _arguments.function("fun", fun), jac
+    if not (isinstance(jac, str) and jac == SCHEME_OF_AUTO):
+        derivative = _arguments.jacobian(jac)
+    if isinstance(of_user, _compiled.CompiledResidual):
+        derivative = _compiled.derivative(of_user, derivative, derivative != SCHEME_OF_AUTO)
+    if kwargs is not None:
+        keywords = _keywords(kwargs)
+        of_user, derivative = _bound(of_user, keywords), _bound(derivative, keywords)
     estimates_scale = isinstance(f_scale, str) and _asks_for_estimate(f_scale, loss)
     gradient_tolerance = _arguments.tolerance("gtol", gtol)
     request = Request(
-        fun=_flat(of_user, tree, derivative is True),
-        jac=_flat_jacobian(_bound(derivative, keywords), tree),
-        args=_arguments.extra(args),
+        fun=of_user if tree is None else _trees.flat(of_user, tree, derivative is True),
+        jac=_trees.flat_jacobian(derivative, tree),
+        args=_arguments.extra(args) if args else (),
         x0=x,
-        lower=lower,
-        upper=upper,
+        lower=start.lower,
+        upper=start.upper,
         method=METHODS[_arguments.choice("method", method, METHODS)],
         subproblem=SUBPROBLEM,
         scale=_scale(x_scale, x.size, tree),
@@ -153,7 +174,7 @@ def solve(
         },
     )
     groups = None if jac_sparsity is None else _Groups(_pattern(jac_sparsity, x.size))
-    face = _Face(request, of_user, tree, labels, tree is not None or names is not None, groups, gradient_tolerance)
+    face = _Face(request, of_user, start, named or tree is not None, groups, gradient_tolerance, dress)
     watched = _arguments.callback("callback", callback)
 
     def run(request: Request) -> _result.Result:
@@ -161,7 +182,7 @@ def solve(
             request = _watched(request, watched, verbose == 2, tree)
         if estimates_scale:
             return _estimating_scale(request, face.finish)
-        return minimise(request, partial(face.finish, solved=request))
+        return minimise(request, face.finish)
 
     if workers is None:
         result = run(face.request)
@@ -186,23 +207,24 @@ class _Face:
         self,
         request: Request,
         fun: Callable[..., Any],
-        tree: _trees.Tree | None,
-        labels: tuple[str, ...],
+        start: Start,
         named: bool,
         groups: _Groups | None,
         gtol: float,
+        dress: Dress | None,
     ) -> None:
         self._fun = fun
         self._flat = request.fun
-        self._tree = tree
-        self._labels = labels
+        self._tree = start.tree
+        self._labels = start.names
         self._named = named
         self._gtol = gtol
+        self._dress = dress
         self._differenced = isinstance(request.jac, str)
         self._groups = groups if self._differenced else None
         self.request = request
         if self._groups is not None:
-            each = self._flat if request.vectorized else _EachPoint(self._flat, fun, tree, map)
+            each = self._flat if request.vectorized else _EachPoint(self._flat, fun, start.tree, map)
             self.request = request._replace(fun=self._groups.of(each), vectorized=True)
 
     def with_map(self, mapping: Callable[..., Any]) -> Request:
@@ -213,20 +235,25 @@ class _Face:
         fun = each if self._groups is None else self._groups.of(each)
         return self.request._replace(fun=fun, vectorized=True)
 
-    def finish(self, result: _result.Result, report: dict[str, Any], solved: Request) -> _result.Result:
-        """Put a result into the user's terms; `report` is not needed, as the result has all of it."""
+    def finish(self, result: _result.Result, report: dict[str, Any], solved: Request | None = None) -> _result.Result:
+        """Put a result into the user's terms; `report` is not needed, as the result has all of it.
+
+        `solved` is what the core was asked where it differs from the request.
+        """
         status = _SPECIAL[result["status"]]
         if status in _BY_NO_TOLERANCE and result["optimality"] <= self._gtol > 0:
             status = LeastSquaresStatus.GRADIENT  # where the test of gtol holds too SciPy names the ending after it
             result["message"] = status.message
         result["status"] = status
         again = self.request
-        if solved.loss is not again.loss or solved.f_scale is not again.f_scale:  # where f_scale is estimated
+        if solved is not None:  # where f_scale is estimated
             again = again._replace(loss=solved.loss, f_scale=solved.f_scale)
-        hooks = _result.Hooks(self._labels, partial(_questions.refit, minimise, again), request=again)
-        _result.attach(result, hooks)
         if self._groups is not None:
             result["nfev_differences"] = self._groups.evaluations
+        if self._dress is not None:
+            return self._dress(result, again)
+        hooks = _result.Hooks(self._labels, partial(_questions.refit, minimise, again), request=again)
+        _result.attach(result, hooks)
         if self._tree is not None:
             hooks.x = result["x"]
             result["x"] = self._tree.unravel(result["x"])
@@ -238,9 +265,7 @@ class _Face:
 # ------------------------------------------------------------------------------------------- reading arguments
 
 
-def _read_start(
-    x0: Any, bounds: Any, fixed: Any, names: Any
-) -> tuple[_trees.Tree | None, Vector, Vector, Vector, tuple[str, ...]]:
+def read_start(x0: Any, bounds: Any, fixed: Any, names: Any) -> Start:
     """How x0 is laid out, the start, its bounds and what the parameters are called."""
     tree = _read_tree(x0)
     if tree is None:
@@ -251,8 +276,8 @@ def _read_start(
         x = tree.x
     labels = _labels(names, tree, x.size)
     if fixed is not None:
-        x, lower, upper = _fix(fixed, labels, x, lower, upper)
-    return tree, _inside(x, lower, upper, labels), lower, upper, labels
+        x, lower, upper = fix(fixed, labels, x, lower, upper)
+    return Start(_inside(x, lower, upper, labels), labels, lower, upper, tree)
 
 
 def _read_tree(x0: Any) -> _trees.Tree | None:
@@ -293,7 +318,7 @@ def _box(bounds: Any, n: int) -> tuple[Vector, Vector]:
     lower, upper = _arguments.box(bounds, n)
     if n > 1 and bounds is not None and not hasattr(bounds, "lb"):  # Bounds makes such a list of one number itself
         for name, side in zip(("lower", "upper"), bounds, strict=True):
-            if type(side) is not float and np.shape(side) == (1,):
+            if type(side) not in (float, int) and np.shape(side) == (1,):
                 raise ValueError(f"the {name} bound must be a scalar or have shape ({n},) as x0 has, got shape (1,)")
     return lower, upper
 
@@ -307,7 +332,7 @@ def default_names(n: int) -> tuple[str, ...]:
 def _labels(names: Any, tree: _trees.Tree | None, n: int) -> tuple[str, ...]:
     """What each parameter is called."""
     if names is None:
-        return default_names(n) if tree is None else tuple(map(_pretty, tree.names))
+        return default_names(n) if tree is None else tuple(tree.names)
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be a sequence of strings, got {_arguments.brief(names)}")
     if len(names) != n or len(set(names)) != n:
@@ -315,13 +340,7 @@ def _labels(names: Any, tree: _trees.Tree | None, n: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _pretty(path: str) -> str:
-    """The path of a leaf without what is clear without it: ``gain`` for ``['gain']`` and ``.gain``."""
-    match = re.match(r"\['(\w+)'\]|\.(\w+)", path)
-    return path if match is None else (match[1] or match[2]) + path[match.end() :]
-
-
-def _fix(fixed: Any, labels: tuple[str, ...], x: Vector, lower: Vector, upper: Vector) -> tuple[Vector, Vector, Vector]:
+def fix(fixed: Any, labels: tuple[str, ...], x: Vector, lower: Vector, upper: Vector) -> tuple[Vector, Vector, Vector]:
     """Start and bounds in which some parameters have one value only."""
     if not isinstance(fixed, Mapping):
         raise TypeError(f"fixed must be a mapping from names or indices to values, got {_arguments.brief(fixed)}")
@@ -342,7 +361,7 @@ def _places(key: Any, labels: tuple[str, ...]) -> list[int]:
     """Indices of the parameters that a key of `fixed` names: an index, a name, or a leaf of a tree as a whole."""
     n = len(labels)
     if isinstance(key, str):
-        name = _pretty(key)
+        name = _trees.pretty(key)
         where = [j for j, label in enumerate(labels) if label == name or label.startswith((f"{name}[", f"{name}."))]
         if where:
             return where
@@ -360,9 +379,9 @@ def _places(key: Any, labels: tuple[str, ...]) -> list[int]:
 
 def _inside(x: Vector, lower: Vector, upper: Vector, labels: tuple[str, ...]) -> Vector:
     """The start, with parameters that have one value only at it; elsewhere outside the bounds it is refused."""
-    out = (x < lower) | (x > upper)
-    if not np.count_nonzero(out):
+    if inside(x, lower, upper):
         return x
+    out = (x < lower) | (x > upper)
     x = np.where(lower == upper, lower, x)
     out &= lower < upper
     if np.count_nonzero(out):
@@ -373,15 +392,21 @@ def _inside(x: Vector, lower: Vector, upper: Vector, labels: tuple[str, ...]) ->
     return x
 
 
+def inside(x: Vector, lower: Vector, upper: Vector) -> bool:
+    """Whether x lies in the box."""
+    everywhere, _ = _arguments.box(None, x.size)
+    return lower is everywhere or np.count_nonzero(x < lower) + np.count_nonzero(x > upper) == 0
+
+
 def _check_printing(verbose: Any) -> None:
     if type(verbose) is not int or verbose not in (0, 1, 2):
         raise ValueError(f"verbose must be 0, 1 or 2, got {_arguments.brief(verbose)}")
 
 
-def _check_stacking(vectorized: bool, workers: Any, tree: _trees.Tree | None) -> None:
-    if vectorized and tree is not None:
+def _check_stacking(workers: Any, tree: _trees.Tree | None) -> None:
+    if tree is not None:
         raise ValueError("vectorized needs a one-dimensional x0, as points are stacked as rows")
-    if vectorized and workers is not None:
+    if workers is not None:
         raise ValueError("workers and vectorized exclude each other: a vectorized fun takes all points in one call")
 
 
@@ -401,8 +426,6 @@ def _check_subproblem(tr_solver: str | None, tr_options: Mapping[str, Any] | Non
 
 
 def _keywords(kwargs: Any) -> dict[str, Any]:
-    if kwargs is None:
-        return {}
     if not isinstance(kwargs, Mapping):
         raise TypeError(f"kwargs must be a mapping or None, got {_arguments.brief(kwargs)}")
     return dict(kwargs)
@@ -451,31 +474,6 @@ def _pattern(jac_sparsity: Any, n: int) -> NDArray[np.bool_]:
 def _bound(function: Any, keywords: dict[str, Any]) -> Any:
     """A function with its keyword arguments; what is no function as it is."""
     return partial(function, **keywords) if keywords and callable(function) else function
-
-
-def _flat(fun: Callable[..., Any], tree: _trees.Tree | None, together: bool) -> Callable[..., Any]:
-    """`fun` as a function of the flat vector; with a tree its residuals may be a tree as well."""
-    if tree is None:
-        return fun
-    unravel = tree.unravel
-
-    def flat(x: Vector, *args: Any) -> Any:
-        returned = fun(unravel(x), *args)
-        if not together:
-            return _trees.residuals(returned)
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            return returned  # the core refuses it
-        r, J = returned
-        return _trees.residuals(r), tree.jacobian(J)
-
-    return flat
-
-
-def _flat_jacobian(jac: Any, tree: _trees.Tree | None) -> Any:
-    if tree is None or not callable(jac):
-        return jac
-    unravel, read = tree.unravel, tree.jacobian
-    return lambda x, *args: read(jac(unravel(x), *args))
 
 
 class _WithArguments:

@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _student
+from . import _arguments, _student
 from ._arguments import Vector
+from ._isa import core as _core
 
 _EPS = float(np.finfo(float).eps)
 # Errors of Jacobians, relative to their columns: of a difference quotient eps^(1/2), or eps^(2/3) of a central one,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core, _questions, _report
+from . import _questions, _report
+from ._isa import core as _core
 
 _TABLE = {number: (name, sentence, success) for number, name, sentence, success in _core.status_table()}
 

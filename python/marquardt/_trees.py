@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import _arguments
 from ._arguments import Vector
+from ._compiled import CompiledResidual
 
 _NUMBERS = (numbers.Number, np.generic)
 _PLAIN = (np.ndarray, *_NUMBERS, str, bytes, type(None))  # no tree, whatever optree makes of it
@@ -47,6 +49,64 @@ def residuals(returned: Any, namespace: str = "") -> Any:
     return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.empty(0)
 
 
+def flat(fun: Callable[..., Any], tree: Tree | None, together: bool, namespace: str = "") -> Callable[..., Any]:
+    """`fun` as a function of the flat vector, its residuals an array; `together`: it returns a Jacobian as well.
+
+    Arrays, the usual residuals, come first: what is added to each call then is 0.1 µs.
+    """
+    if together:
+        return _flat_both(fun, tree, namespace)
+    if tree is None:
+        if isinstance(fun, CompiledResidual):  # the core calls it without Python
+            return fun
+
+        def of_vector(x: Vector, *args: Any) -> Any:
+            r = fun(x, *args)
+            return r if type(r) is np.ndarray else residuals(r, namespace)
+
+        return of_vector
+    unravel = tree.unravel
+
+    def of_tree(x: Vector, *args: Any) -> Any:
+        r = fun(unravel(x), *args)
+        return r if type(r) is np.ndarray else residuals(r, namespace)
+
+    return of_tree
+
+
+def _flat_both(fun: Callable[..., Any], tree: Tree | None, namespace: str) -> Callable[..., Any]:
+    def both(x: Vector, *args: Any) -> Any:
+        returned = fun(x if tree is None else tree.unravel(x), *args)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            return returned  # the core refuses it
+        r, J = returned
+        return residuals(r, namespace), J if tree is None else tree.jacobian(J)
+
+    return both
+
+
+def of_vector(function: Any, tree: Tree | None) -> Any:
+    """A function of the user's x as one of the flat vector; what is no function as it is."""
+    if tree is None or not callable(function):
+        return function
+    unravel = tree.unravel
+    return lambda x, *args: function(unravel(x), *args)
+
+
+def flat_jacobian(jac: Any, tree: Tree | None) -> Any:
+    """The same for a function that returns a Jacobian, with that as a matrix."""
+    if tree is None or not callable(jac):
+        return jac
+    unravel, read = tree.unravel, tree.jacobian
+    return lambda x, *args: read(jac(unravel(x), *args))
+
+
+def pretty(path: str) -> str:
+    """The path of a leaf without what is clear without it: ``rate[0]`` for ``['rate'][0]`` and ``.rate[0]``."""
+    match = re.match(r"\['(\w+)'\]|\.(\w+)", path)
+    return path if match is None else (match[1] or match[2]) + path[match.end() :]
+
+
 class Tree:
     """How parameters are laid out in the flat vector.
 
@@ -55,7 +115,7 @@ class Tree:
     x : ndarray, shape (n,)
         The parameters.
     names : list of str
-        One a parameter: the path of its leaf and its place in it, such as ``['k'][0]``.
+        One a parameter: the path of its leaf and its place in it, such as ``k[0]``.
     has_paths : bool
         Whether there is a tree, not just one array.
     unravel : callable
@@ -101,7 +161,8 @@ class Tree:
     def names(self) -> list[str]:
         names: list[str] = []
         for path, shape in zip(self._paths, self._shapes, strict=True):
-            names += [f"{path}{list(index)}" for index in np.ndindex(*shape)] if shape else [path]
+            name = pretty(path)
+            names += [f"{name}{list(index)}" for index in np.ndindex(*shape)] if shape else [name]
         return names
 
     def start(self, bounds: Any, outside: str) -> tuple[Vector, Vector, Vector, list[str]]:

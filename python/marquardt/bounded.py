@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _report, _result
+from . import _arguments, _report, _result
+from ._isa import core as _core
 
 _FLOAT = np.dtype(np.float64)
 _BLOCK = 1 << 20  # entries of a sparse matrix made dense at a time: 8 MB

@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _nonlinear, _questions, _result, _trees
+from . import _arguments, _nonlinear, _questions, _result, _trees
 from ._arguments import Vector
+from ._isa import core as _core
+from ._minimise import Request
+from ._nonlinear import Start
 
 _SETTINGS = (  # those of least_squares that make sense for a curve
     "callback",
@@ -38,9 +41,7 @@ _SETTINGS = (  # those of least_squares that make sense for a curve
 _ALIASES = ("diag", "epsfcn", "maxfev")  # of SciPy's leastsq
 _POLICIES = (None, "raise", "omit")
 _VARARGS = 0x04  # the flag of a code object that takes *args
-_EPSILON = float(np.finfo(float).eps)
-_WELL_CONDITIONED = 1e-6  # smallest eigenvalue of a normalised Gram matrix: ten digits of its inverse are right
-_SMALLEST_LENGTH = 1e-150  # of a column: squares neither overflow nor vanish
+_NO_BOUNDS: Vector = np.empty(0)
 _UNDETERMINED = "Covariance of the parameters could not be estimated"
 
 
@@ -89,13 +90,15 @@ class CurveFit(_result.Result):
         """The covariance of the parameters."""
         known: NDArray[np.float64] | None = self.__dict__.get("_known_pcov")
         if known is None:
-            free, m = self._free(), self["residuals"].size
-            n = np.count_nonzero(free)
-            variance = 1.0 if self._hooks.absolute_sigma else 2 * self["cost"] / (m - n) if m > n else np.inf
-            known = _pcov(self["jacobian"], free, self._noise(), variance)
+            hooks = self._hooks
+            request, absolute = hooks.request, hooks.absolute_sigma
+            lower, upper = (_NO_BOUNDS, _NO_BOUNDS) if request is None else (request.lower, request.upper)
+            J = self["jacobian"]
+            known, finite = _core.curve_covariance(J, lower, upper, self._noise(), self["cost"], absolute)
             self.__dict__["_known_pcov"] = known
-            if not np.isfinite(known).all():
-                self._warn(m <= n and not self._hooks.absolute_sigma)
+            if not finite:
+                free = J.shape[1] if request is None else _free(lower, upper)
+                self._warn(len(J) <= free and not absolute)
         return known
 
     @property
@@ -125,12 +128,6 @@ class CurveFit(_result.Result):
             return self.popt, self.pcov, self["infodict"], self["mesg"], self["ier"]
         return self.popt, self.pcov
 
-    def _free(self) -> NDArray[np.bool_]:
-        """Which parameters the bounds leave any freedom."""
-        request = self._hooks.request
-        free: NDArray[np.bool_] = np.ones(self["x"].size, bool) if request is None else request.lower < request.upper
-        return free
-
     def _noise(self) -> float:
         """Relative error of the Jacobian."""
         request, differences = self._hooks.request, self["nfev_differences"]
@@ -144,16 +141,6 @@ class CurveFit(_result.Result):
             reason = "; ".join(self.undetermined) or "the data do not determine all parameters"
         # From here to the line that unpacks, through pcov, _as_tuple and __iter__, are as many calls as through _judge.
         warnings.warn(f"{_UNDETERMINED}: {reason}", _covariance_warning(), stacklevel=5)
-
-
-class _Start(NamedTuple):
-    """Where a fit starts, and how its model is called."""
-
-    x: Vector
-    names: tuple[str, ...]
-    lower: Vector
-    upper: Vector
-    tree: _trees.Tree | None
 
 
 class _Data(NamedTuple):
@@ -263,26 +250,11 @@ def curve_fit(
     settings = _read_settings(kwargs) if kwargs else {}
     data = _read_data(xdata, ydata, sigma, check_finite, nan_policy)
     start = _read_start(f, p0, bounds, fixed)
-    everywhere = _arguments.box(None, start.x.size)[0]
-    method = _read_method(method, start, data.ydata.size, start.lower is everywhere)
-
-    def run(x: Vector, lower: Vector, upper: Vector, settings: dict[str, Any]) -> _result.Result:
-        residuals, jacobian = _functions(f, jac, data, start.tree, "workers" in settings)
-        box = None if lower is everywhere else (lower, upper)
-        return _nonlinear.solve(residuals, x, jac=jacobian, bounds=box, method=method, **settings)
-
-    hooks = _hooks(f, data, start, absolute_sigma, run, settings)
-    try:
-        solved = run(start.x, start.lower, start.upper, settings)
-    except BaseException as error:
-        partial = getattr(error, "partial_result", None)
-        if type(partial) is _result.Result:
-            error.partial_result = _dress(partial, start, hooks)  # type: ignore[attr-defined]
-        raise
-    result = _dress(solved, start, hooks)
+    method = _read_method(method, start, data.ydata.size)
+    result = _Fit(f, jac, data, start, method, bool(absolute_sigma), settings).solve(start, settings)
     if full_output:
         _add_output(result)
-    _judge(result)
+    _judge(result, start)
     return result
 
 
@@ -355,7 +327,7 @@ def _numbers_if_any(xdata: Any) -> Any:
 
 
 def _require_finite(name: str, array: NDArray[np.float64]) -> None:
-    if np.count_nonzero(np.isfinite(array)) < array.size:
+    if not _arguments.all_finite(array):
         raise ValueError(f"{_not_finite(name, array)}: pass nan_policy='omit' to leave such data out")
 
 
@@ -436,14 +408,14 @@ def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError("`sigma` must be positive definite as a covariance matrix is") from None
 
 
-def _read_method(method: str | None, start: _Start, m: int, unbounded: bool) -> str:
+def _read_method(method: str | None, start: Start, m: int) -> str:
     """The method, refused where SciPy's of that name would be at a loss."""
     chosen = "auto" if method is None else _arguments.choice("method", method, ("lm", "trf", "dogbox"))
-    if chosen == "lm" and not unbounded:
+    if chosen == "lm" and start.lower is not _arguments.box(None, start.x.size)[0]:
         raise ValueError("method='lm' takes no bounds: leave method out, or use 'trf' or 'dogbox'")
     n = start.x.size
     if n > m > 1 and chosen in ("auto", "lm"):  # one datum may stand for as many as f returns
-        free = int(np.count_nonzero(start.lower < start.upper))
+        free = _free(start.lower, start.upper)
         if free > m:
             raise TypeError(
                 f"The number of func parameters={free} must not exceed the number of data points={m}: "
@@ -467,31 +439,35 @@ def _parameters(f: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
     return tuple(names[1:]), any(p.kind is p.VAR_POSITIONAL for p in found)
 
 
-def _read_start(f: Callable[..., Any], p0: Any, bounds: Any, fixed: Mapping[Any, float] | None) -> _Start:
+def _free(lower: Vector, upper: Vector) -> int:
+    """How many parameters the bounds leave any freedom."""
+    unbounded = lower is _arguments.box(None, lower.size)[0]
+    return lower.size if unbounded else int(np.count_nonzero(lower < upper))
+
+
+def _read_start(f: Callable[..., Any], p0: Any, bounds: Any, fixed: Mapping[Any, float] | None) -> Start:
     names, open_ended = _parameters(f)
     tree: _trees.Tree | None = None
     given: Vector | None = None  # NaN: not given
+    whole = False  # whether all are given
     if p0 is None:
         if not names:
             raise ValueError("Unable to determine number of fit parameters. Pass p0: the signature of f does not tell.")
-    elif isinstance(p0, Mapping) and (len(names) != 1 or names[0] in p0):
+    elif type(p0) is not np.ndarray and isinstance(p0, Mapping) and (len(names) != 1 or names[0] in p0):
         names, given = _named(p0, names, open_ended)
     else:
         tree = None if type(p0) is np.ndarray and p0.ndim <= 1 else _trees.read(p0)
         given = _arguments.start(p0, "p0") if tree is None else tree.x
         names = _names_for(given.size, names, open_ended) if tree is None else tuple(tree.names)
+        whole = True
     lower, upper = _read_bounds(bounds, names, tree)
     if fixed is not None:
-        _, lower, upper = _nonlinear._fix(fixed, names, np.zeros(len(names)), lower, upper)
-    everywhere = _arguments.box(None, len(names))
-    if lower is everywhere[0]:
-        if given is None or np.count_nonzero(given == given) < given.size:
-            given = _arguments.filled(len(names), 1.0) if given is None else np.where(np.isnan(given), 1.0, given)
-        return _Start(given, names, lower, upper, tree)
-    if not np.isfinite(lower).any() and not np.isfinite(upper).any():
-        lower, upper = everywhere
-    middle = _middle(lower, upper)
-    x = middle if given is None else np.where(np.isnan(given) | (lower == upper), middle, given)
+        _, lower, upper = _nonlinear.fix(fixed, names, np.zeros(len(names)), lower, upper)
+    if given is None:
+        return Start(_middle(lower, upper), names, lower, upper, tree)
+    if whole and _nonlinear.inside(given, lower, upper):
+        return Start(given, names, lower, upper, tree)
+    x = np.where(np.isnan(given) | (lower == upper), _middle(lower, upper), given)
     out = (x < lower) | (x > upper)
     if out.any():
         j = int(np.argmax(out))
@@ -499,7 +475,7 @@ def _read_start(f: Callable[..., Any], p0: Any, bounds: Any, fixed: Mapping[Any,
             f"Initial guess is outside of provided bounds: p0[{j}] = {x[j]} ({names[j]}) "
             f"must lie in [{lower[j]}, {upper[j]}]"
         )
-    return _Start(x, names, lower, upper, tree)
+    return Start(x, names, lower, upper, tree)
 
 
 def _named(p0: Mapping[Any, Any], names: tuple[str, ...], open_ended: bool) -> tuple[tuple[str, ...], Vector]:
@@ -532,6 +508,8 @@ def _names_for(n: int, names: tuple[str, ...], open_ended: bool) -> tuple[str, .
 
 
 def _read_bounds(bounds: Any, names: tuple[str, ...], tree: _trees.Tree | None) -> tuple[Vector, Vector]:
+    if type(bounds) is tuple and tree is None:  # the usual case
+        return _arguments.box(bounds, len(names))
     if tree is not None:
         _, lower, upper, _ = tree.start(bounds, "move")
         return lower, upper
@@ -546,12 +524,17 @@ def _read_bounds(bounds: Any, names: tuple[str, ...], tree: _trees.Tree | None) 
 
 def _middle(lower: Vector, upper: Vector) -> Vector:
     """Where SciPy starts: 1, or in the middle of two bounds, or at a distance of 1 from one."""
-    below, above = np.isfinite(lower), np.isfinite(upper)
-    x = np.ones_like(lower)
-    both, one = below & above, below ^ above
-    x[both] = 0.5 * lower[both] + 0.5 * upper[both]
-    x[one] = np.where(below, lower + 1, upper - 1)[one]
-    return np.clip(x, lower, upper)  # the middle may be rounded out of a narrow interval
+    if lower is _arguments.box(None, lower.size)[0]:
+        return _arguments.filled(lower.size, 1.0)
+    return np.array([_between(*sides) for sides in zip(lower.tolist(), upper.tolist(), strict=True)])
+
+
+def _between(lower: float, upper: float) -> float:
+    if lower > -math.inf:
+        x = 0.5 * lower + 0.5 * upper if upper < math.inf else lower + 1
+    else:
+        x = upper - 1 if upper < math.inf else 1.0
+    return min(max(x, lower), upper)  # the middle may be rounded out of a narrow interval
 
 
 # ------------------------------------------------------------------------------------------------------ functions
@@ -604,44 +587,74 @@ def _of_tree_together(f: Callable[..., Any], tree: _trees.Tree) -> Callable[...,
 # ------------------------------------------------------------------------------------------------------ result
 
 
-def _hooks(
-    f: Callable[..., Any],
-    data: _Data,
-    start: _Start,
-    absolute_sigma: bool,
-    run: Callable[..., _result.Result],
-    settings: dict[str, Any],
-) -> _result.Hooks:
-    """What the result needs for further questions."""
+class _Fit:
+    """A fit, and what its result needs for further questions."""
 
-    def refit(held: Mapping[int, float], x: Vector) -> _result.Result:
-        quiet = {name: value for name, value in settings.items() if name not in ("callback", "verbose")}
-        x, lower, upper = _nonlinear._fix(held, start.names, x, start.lower, start.upper)
-        return run(x, lower, upper, quiet)
+    __slots__ = ("_absolute", "_data", "_f", "_jac", "_method", "_settings", "_start")
 
-    def model(xdata: Any, p: Vector) -> Any:
-        return f(xdata, *p) if start.tree is None else f(xdata, start.tree.unravel(p))
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        jac: Any,
+        data: _Data,
+        start: Start,
+        method: str,
+        absolute_sigma: bool,
+        settings: dict[str, Any],
+    ) -> None:
+        self._f = f
+        self._jac = jac
+        self._data = data
+        self._start = start
+        self._method = method
+        self._absolute = absolute_sigma
+        self._settings = settings
 
-    return _result.Hooks(start.names, refit, model, data.xdata, data.ydata, data.sigma, bool(absolute_sigma))
+    def solve(self, start: Start, settings: dict[str, Any]) -> CurveFit:
+        tree = start.tree
+        residuals, jacobian = _functions(self._f, self._jac, self._data, tree, "workers" in settings)
+        flat = start if tree is None else start._replace(tree=None)  # f and its Jacobian see to the tree
+        result = _nonlinear.solve(residuals, flat, jac=jacobian, method=self._method, dress=self.dress, **settings)
+        assert isinstance(result, CurveFit)  # dress makes nothing else
+        return result
+
+    def dress(self, solved: _result.Result, request: Request) -> CurveFit:
+        """A result of `least_squares` as one of curve_fit."""
+        result = CurveFit(solved)
+        known, start, data = result.__dict__, self._start, self._data
+        known.update(solved.__dict__)
+        # The request's functions must not outlive the solve, see curve.cpp; questions do not need them.
+        known["_attached"] = _result.Hooks(
+            start.names,
+            self.refit,
+            self.model,
+            data.xdata,
+            data.ydata,
+            data.sigma,
+            self._absolute,
+            request=request.without_functions(),
+        )
+        if start.tree is not None:
+            result["params"] = start.tree.unravel(result["x"])
+        return result
+
+    def refit(self, held: Mapping[int, float], x: Vector) -> _result.Result:
+        """The same data fitted again from x, with some parameters held."""
+        names, tree = self._start.names, self._start.tree
+        quiet = {name: value for name, value in self._settings.items() if name not in ("callback", "verbose")}
+        x, lower, upper = _nonlinear.fix(held, names, x, self._start.lower, self._start.upper)
+        return self.solve(Start(x, names, lower, upper, tree), quiet)
+
+    def model(self, xdata: Any, p: Vector) -> Any:
+        """The model's values for parameters in a vector."""
+        tree = self._start.tree
+        return self._f(xdata, *p) if tree is None else self._f(xdata, tree.unravel(p))
 
 
-def _dress(solved: _result.Result, start: _Start, hooks: _result.Hooks) -> CurveFit:
-    result = CurveFit(solved)
-    result.__dict__.update(solved.__dict__)
-    request = solved._hooks.request
-    if request is not None:  # its functions must not outlive the solve, see curve.cpp; questions do not need them
-        jac = request.jac if isinstance(request.jac, str) else True
-        hooks.request = request._replace(fun=None, jac=jac, observe=None)
-    _result.attach(result, hooks)
-    if start.tree is not None:
-        result["params"] = start.tree.unravel(result["x"])
-    return result
-
-
-def _judge(result: CurveFit) -> None:
+def _judge(result: CurveFit, start: Start) -> None:
     """Return in peace, or warn, or raise."""
     if result["success"]:
-        n = np.count_nonzero(result._free())
+        n = _free(start.lower, start.upper)
         if result["rank"] < n or result["residuals"].size <= n:
             _ = result.pcov  # warns where it is infinite
         return
@@ -654,52 +667,6 @@ def _judge(result: CurveFit) -> None:
     error = FitError(f"Optimal parameters not found: {result['message']}")
     error.partial_result = result
     raise error
-
-
-def _pcov(J: NDArray[np.float64], free: NDArray[np.bool_], noise: float, variance: float) -> NDArray[np.float64]:
-    """SciPy's covariance: (J'J)^-1 times the variance of the data; infinite if J's columns are dependent.
-
-    Columns are scaled to length 1 first, so that units do not decide about the rank; J is known to its noise only.
-    """
-    n = np.count_nonzero(free)
-    A = J if n == free.size else J[:, free]
-    m = len(A)
-    inverse: Any = np.inf
-    if m >= n > 0 and variance < np.inf:
-        inverse = _by_gram(A, variance)
-        if inverse is None:
-            inverse = _by_svd(A, noise, variance)
-    if n == free.size:
-        return inverse if n and inverse is not np.inf else np.full((n, n), np.inf)
-    covariance = np.zeros((free.size, free.size))
-    covariance[np.ix_(free, free)] = inverse
-    return covariance
-
-
-def _by_gram(A: NDArray[np.float64], variance: float) -> Any:
-    """The covariance from the normal equations in a third of the time, where these lose six digits at most; or None."""
-    gram = A.T @ A
-    lengths = np.sqrt(gram.diagonal())
-    size = lengths.tolist()
-    if not (min(size) > _SMALLEST_LENGTH and max(size) < 1 / _SMALLEST_LENGTH):
-        return None
-    outer = lengths[:, None] * lengths
-    w, V = np.linalg.eigh(gram / outer)
-    return (V * (variance / w)) @ V.T / outer if w[0] > _WELL_CONDITIONED * w[-1] else None
-
-
-def _by_svd(A: NDArray[np.float64], noise: float, variance: float) -> Any:
-    """The covariance; infinity where the columns are dependent."""
-    largest = np.max(np.abs(A), axis=0)
-    if not (largest > 0).all() or not np.isfinite(largest).all():
-        return np.inf
-    A = A / largest  # squares of entries may overflow
-    lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
-    _, s, Vt = np.linalg.svd(np.linalg.qr(A / lengths, mode="r"))
-    if s[-1] <= max(noise, len(A) * _EPSILON) * s[0]:
-        return np.inf
-    half = Vt.T / s / lengths[:, None] / largest[:, None]
-    return variance * (half @ half.T)
 
 
 def _add_output(result: CurveFit) -> None:

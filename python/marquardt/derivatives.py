@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _arguments, _core
+from . import _arguments
 from ._arguments import Vector
+from ._isa import core as _core
 
 
 @dataclass(frozen=True)

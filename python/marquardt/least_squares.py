@@ -48,7 +48,7 @@ def least_squares(
     ----------
     fun : callable
         ``fun(x, *args, **kwargs) -> residuals``, shape (m,), or a scalar; with ``jac=True`` ``(residuals, Jacobian)``.
-        Where `x0` is a tree so is `x`, and the residuals may be one.
+        Where `x0` is a tree so is `x`, and the residuals may be one. Or a `CompiledResidual`, for a flat `x0`.
     x0 : array_like, shape (n,), a scalar, or a tree
         Start, within the bounds. Dicts, named tuples, dataclasses and nests of them come back with their structure as
         ``result.x`` (``pip install marquardt[trees]``).
@@ -165,9 +165,8 @@ def least_squares(
     """
     return _nonlinear.solve(
         fun,
-        x0,
+        _nonlinear.read_start(x0, bounds, fixed, names),
         jac=jac,
-        bounds=bounds,
         method=method,
         ftol=ftol,
         xtol=xtol,
@@ -185,8 +184,7 @@ def least_squares(
         kwargs=kwargs,
         callback=callback,
         workers=workers,
-        fixed=fixed,
-        names=names,
         max_time=max_time,
         vectorized=vectorized,
+        named=names is not None,
     )

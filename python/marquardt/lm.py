@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _report, _result, _trees
+from . import _arguments, _compiled, _report, _result, _trees
 from ._arguments import Vector
 from ._minimise import NO_SCALE, Request, minimise, moved, watch
 
@@ -156,7 +156,7 @@ def lm_solve(
     *,
     jac: Any = None,
     callback: Callable[..., Any] | None = None,
-    loss: str = "linear",
+    loss: str | Callable[..., Any] = "linear",
     f_scale: Any = 1.0,
     vectorized: bool = False,
     outside: str = "move",
@@ -169,7 +169,7 @@ def lm_solve(
     ----------
     func : callable
         ``func(x, *args) -> residuals``: an array of any shape (it is flattened), a scalar, or a tree of these; with
-        ``jac=True`` ``(residuals, Jacobian)``. `x` is as `x0`.
+        ``jac=True`` ``(residuals, Jacobian)``. `x` is as `x0`. Or a `CompiledResidual`, for a flat `x0`.
     x0 : array_like or tree
         Start. A scalar or a flat sequence of n numbers gives vectors of shape (n,), an array of more dimensions
         comes back in its shape. Lists of lists, dicts, named tuples, dataclasses and other nodes known to optree
@@ -202,13 +202,13 @@ def lm_solve(
         ``(m, n)`` array must then be an array, not lists).
     callback : callable, optional
         ``callback(x, *args)`` after each accepted step; a true value or StopIteration stops the solve.
-    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'welsch', 'tukey'}
+    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'welsch', 'tukey'} or callable
         What is minimised is ``0.5 * sum(C**2 * rho((r / C)**2))``, with ``C = f_scale`` and rho(z) = z (linear),
         ``2 * (sqrt(1 + z) - 1)`` (soft_l1), z up to 1 and ``2 * sqrt(z) - 1`` beyond (huber), ``log(1 + z)`` (cauchy),
         ``arctan(z)`` (arctan), ``1 - exp(-z)`` (welsch), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With
         the last four a solution may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row
         scaled so that its product with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the
-        cost.
+        cost. A callable is given z, shape (m,), and returns rho and its first two derivatives, shape (3, m).
     f_scale : float or array_like, shape (m,), default 1
         C: from about this size on a residual is an outlier.
     vectorized : bool, default False
@@ -229,7 +229,7 @@ def lm_solve(
         - ``fun``: the cost; ``jac``: the gradient; ``hess``: ``J.T @ J``; ``damping``: the last lambda
         - ``history``: a dict for each iterate, with the step that left it (a lazy sequence)
         - ``passes``: a structured array with a record for each trial, rejected ones too: the `history` of other faces
-        - ``names``: where `x0` is a tree, the path of each parameter, such as ``['k'][0]``
+        - ``names``: where `x0` is a tree, the path of each parameter, such as ``k[0]``
 
     Raises
     ------
@@ -268,7 +268,7 @@ def lm_solve(
     >>> start = {"gain": 1, "rate": np.ones(2), "offset": 5}
     >>> result = lm_solve(residuals, start, bounds=(0, {"gain": None, "rate": 10, "offset": None}))
     >>> result.x["rate"].round(6).tolist(), result.names
-    ([3.0, 3.0], ["['gain']", "['offset']", "['rate'][0]", "['rate'][1]"])
+    ([3.0, 3.0], ['gain', 'offset', 'rate[0]', 'rate[1]'])
     """
     tree = _trees.read(x0, namespace)
     if tree is None:
@@ -282,10 +282,10 @@ def lm_solve(
     extra = _arguments.extra(args)
     log = _logger(log_level)
     gradient_tolerance = _arguments.tolerance("gtol", gtol)
-    flat = _of_vector(_arguments.function("func", func), tree)
+    derivative = _compiled.derivative(func, _arguments.jacobian("2-point" if jac is None else jac), jac is not None)
     request = Request(
-        fun=_both(flat, tree, namespace) if jac is True else _residuals(flat, namespace),
-        jac=_jacobian(_arguments.jacobian("2-point" if jac is None else jac), tree),
+        fun=_trees.flat(_arguments.function("func", func), tree, derivative is True, namespace),
+        jac=_trees.flat_jacobian(derivative, tree),
         args=extra,
         x0=x,
         lower=lower,
@@ -295,7 +295,7 @@ def lm_solve(
         scale=_scale(diag, x.size, tree),
         vectorized=bool(vectorized),
         ravel=True,
-        loss=_arguments.choice("loss", loss, _arguments.LOSSES),
+        loss=_arguments.loss(loss),
         f_scale=_arguments.residual_scale(f_scale),
         options={
             "ftol": _arguments.tolerance("ftol", ftol),
@@ -306,7 +306,7 @@ def lm_solve(
             "max_time": _arguments.seconds("max_time", max_time),
             "keep_iterates": True,
         },
-        observe=watch(_of_vector(_arguments.callback("callback", callback), tree), extra, _table(log)),
+        observe=watch(_trees.of_vector(_arguments.callback("callback", callback), tree), extra, _table(log)),
         notes=notes,
     )
 
@@ -324,44 +324,6 @@ def lm_solve(
         return result
 
     return minimise(request, finish)
-
-
-def _of_vector(function: Any, tree: _trees.Tree | None) -> Any:
-    """A function of the user's x as one of the flat vector; what is no function as it is."""
-    if tree is None or not callable(function):
-        return function
-    unravel = tree.unravel
-    return lambda x, *args: function(unravel(x), *args)
-
-
-def _residuals(func: Callable[..., Any], namespace: str) -> Callable[..., Any]:
-    """`func` with its residuals as an array, the usual case first: what is added to each call is 0.1 µs."""
-
-    def flat(x: Vector, *args: Any) -> Any:
-        r = func(x, *args)
-        return r if type(r) is np.ndarray else _trees.residuals(r, namespace)
-
-    return flat
-
-
-def _both(func: Callable[..., Any], tree: _trees.Tree | None, namespace: str) -> Callable[..., Any]:
-    """Residuals and Jacobian, flat, from a function that returns both."""
-
-    def flat(x: Vector, *args: Any) -> Any:
-        returned = func(x, *args)
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            return returned  # the core refuses it
-        r, J = returned
-        return _trees.residuals(r, namespace), J if tree is None else tree.jacobian(J)
-
-    return flat
-
-
-def _jacobian(jac: Any, tree: _trees.Tree | None) -> Any:
-    if tree is None or not callable(jac):
-        return jac
-    flat, read = _of_vector(jac, tree), tree.jacobian
-    return lambda x, *args: read(flat(x, *args))
 
 
 def _scale(diag: Any, n: int, tree: _trees.Tree | None) -> Vector:

@@ -1,4 +1,4 @@
-"""`lsqtr`: trust-region least squares with SVD, Cholesky or QR subproblem solves, bounds and scaling."""
+"""`lsqtr`: trust-region least squares with SVD, Cholesky, QR or automatic subproblem solves, bounds and scaling."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _arguments, _report, _result
+from . import _arguments, _compiled, _report, _result
 from ._minimise import NO_SCALE, Request, minimise, moved, watch
 
-_TR_METHODS = {"svd": "svd", "cho": "cholesky", "qr": "qr"}
+_TR_METHODS = {"svd": "svd", "cho": "cholesky", "qr": "qr", "auto": "auto"}
 _RADIUS_RULES = ("scipy", "conngould", "mix")
 _OPTION_NAMES = (
     "max_nfev",
@@ -43,7 +43,7 @@ def lsqtr(
     callback: Callable[..., Any] | None = None,
     options: Mapping[str, Any] | None = None,
     *,
-    loss: str = "linear",
+    loss: str | Callable[..., Any] = "linear",
     f_scale: Any = 1.0,
     vectorized: bool = False,
     outside: str = "move",
@@ -54,7 +54,8 @@ def lsqtr(
     Parameters
     ----------
     fun : callable
-        ``fun(x, *args) -> residuals``, shape (m,); with ``jac=True`` ``(residuals, Jacobian)``.
+        ``fun(x, *args) -> residuals``, shape (m,); with ``jac=True`` ``(residuals, Jacobian)``. Or a
+        `CompiledResidual`, whose own Jacobian ``jac=True`` is.
     x0 : array_like, shape (n,), or a scalar
         Start. Integers, booleans and single precision are promoted to float64.
     jac : callable, True, '2-point', '3-point' or 'cs'
@@ -89,14 +90,16 @@ def lsqtr(
         - ``tr_increase_threshold`` (0.75), ``tr_decrease_threshold`` (0.25): gain ratios above and below which the
           radius changes
         - ``tr_increase_ratio`` (2), ``tr_decrease_ratio`` (0.25): by these factors of the step's length
-        - ``tr_method`` ('svd'): 'svd', 'cho' or 'qr', the factorisation of the subproblem
-    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'welsch', 'tukey'}
+        - ``tr_method`` ('svd'): 'svd', 'cho' or 'qr', the factorisation of the subproblem; or 'auto', the cheapest
+          that is safe at each point: 'cho' as long as the Jacobian with its columns scaled to length 1 is estimated
+          to have no singular value below 1e-5, 'qr' otherwise, and 'svd' where its rank is in doubt
+    loss : {'linear', 'soft_l1', 'huber', 'cauchy', 'arctan', 'welsch', 'tukey'} or callable
         What is minimised is ``0.5 * sum(C**2 * rho((r / C)**2))``, with ``C = f_scale`` and rho(z) = z (linear),
         ``2 * (sqrt(1 + z) - 1)`` (soft_l1), z up to 1 and ``2 * sqrt(z) - 1`` beyond (huber), ``log(1 + z)`` (cauchy),
         ``arctan(z)`` (arctan), ``1 - exp(-z)`` (welsch), ``(1 - (1 - z)**3) / 3`` up to 1 and 1/3 beyond (tukey). With
         the last four a solution may be a local one. `cost` is this sum, `residuals` are r; `jacobian` has each row
         scaled so that its product with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the
-        cost.
+        cost. A callable is given z, shape (m,), and returns rho and its first two derivatives, shape (3, m).
     f_scale : float or array_like, shape (m,), default 1
         C: from about this size on a residual is an outlier.
     vectorized : bool, default False
@@ -156,7 +159,7 @@ def lsqtr(
     subproblem, chosen = _read_options(options, iterations)
     request = Request(
         fun=_arguments.function("fun", fun),
-        jac=_arguments.jacobian(jac),
+        jac=_compiled.derivative(fun, _arguments.jacobian(jac), True),
         args=extra,
         x0=x,
         lower=lower,
@@ -165,7 +168,7 @@ def lsqtr(
         subproblem=subproblem,
         scale=_read_scale(x_scale, n),
         vectorized=bool(vectorized),
-        loss=_arguments.choice("loss", loss, _arguments.LOSSES),
+        loss=_arguments.loss(loss),
         f_scale=_arguments.residual_scale(f_scale),
         options={
             "ftol": _arguments.tolerance("ftol", ftol),

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _report, _result
+from . import _arguments, _report, _result
+from ._isa import core as _core
 
 _Array = NDArray[np.float64]
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _core, _linear
+from . import _arguments, _linear
+from ._isa import core as _core
 
 
 class RowAccumulator:
@@ -45,14 +46,14 @@ class RowAccumulator:
     def __init__(self, n: int, k: int | None = None) -> None:
         self.n = _arguments.count("n", n, 1)
         self.k = None if k is None else _arguments.count("k", k, 1)
-        self._core = _core.RowAccumulator(self.n + (self.k or 1))
+        self._core = _core.RowAccumulator(self.n, self.k or 1)
 
     @property
     def rows(self) -> int:
         """Rows seen."""
         return self._core.rows
 
-    def add(self, A: Any, b: Any, weights: Any = None) -> RowAccumulator:
+    def add(self, A: Any, b: Any, weights: Any = None, threads: int = 1) -> RowAccumulator:
         """Add rows.
 
         Parameters
@@ -63,12 +64,16 @@ class RowAccumulator:
             Their right-hand sides.
         weights : array_like, shape (m,), optional
             How much each squared residual counts.
+        threads : int, optional
+            How many threads share the rows, where there are so many that it takes over about 3 ms. Each count of
+            threads rounds in its own way, the same one each time.
 
         Returns
         -------
         RowAccumulator
             This one.
         """
+        threads = _arguments.count("threads", threads, 1)
         matrix, right = _arguments.finite("A", A), _arguments.finite("b", b)
         if matrix.ndim == 1:
             matrix, right = matrix[None, :], right[None]
@@ -85,7 +90,7 @@ class RowAccumulator:
                 raise ValueError(f"weights must have shape ({m},) and not be negative, got {_arguments.brief(weights)}")
             root = np.sqrt(np.broadcast_to(w, (m,)))[:, None]
             matrix, right = root * matrix, root * right
-        self._core.add(matrix, right)
+        self._core.add(matrix, right, threads)
         return self
 
     def merge(self, other: RowAccumulator) -> RowAccumulator:

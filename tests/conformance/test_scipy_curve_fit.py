@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from conformance.curve_fit_exceptions import EXCEPTIONS
-from conformance.suite import adopt
 from scipy import optimize
 
+from conformance.curve_fit_exceptions import EXCEPTIONS
+from conformance.suite import adopt
 from marquardt import curve_fit
 from marquardt.least_squares import least_squares
 

@@ -7,6 +7,8 @@
 namespace marquardt {
 namespace {
 
+constexpr Index most_threads = 1024;  // more are a mistake: each has buffers of its own
+
 template <class T>
 [[noreturn]] void refuse(const char* name, const T& value, const char* rule) {
   std::ostringstream text;
@@ -66,6 +68,7 @@ void check_trust_region(const Options& o) {
 
 void Options::check() const {
   check_stopping(*this);
+  if (threads < 1 || threads > most_threads) refuse("threads", threads, "between 1 and 1024");
   positive_and_finite("lambda0", lambda0);
   if (!(max_lambda > lambda0)) refuse("max_lambda", max_lambda, "greater than lambda0");
   check_trust_region(*this);
@@ -98,6 +101,7 @@ const std::vector<Field>& fields() {
       {"tr_increase_ratio", "factor of growth", &Options::tr_increase_ratio},
       {"tr_decrease_ratio", "factor of shrinking", &Options::tr_decrease_ratio},
       {"keep_iterates", "keep every accepted x in the history", &Options::keep_iterates},
+      {"threads", "threads that reduce the rows of a Jacobian where that takes over about 3 ms", &Options::threads},
   };
   return list;
 }

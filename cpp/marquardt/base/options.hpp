@@ -39,6 +39,8 @@ struct Options {
 
   bool keep_iterates = false;
 
+  Index threads = 1;  // more pay only where a Jacobian takes milliseconds to reduce, and not beside busy neighbours
+
   // Throws std::invalid_argument naming the field, its value and the rule.
   void check() const;
 };

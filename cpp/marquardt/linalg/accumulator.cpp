@@ -1,92 +1,91 @@
-// Rows of [J r] reduced to n rows: Householder QR (triangle) or sums of products (Gram).
+// Rows of [J r] reduced to n rows: Householder QR (triangle, fold.hpp) or sums of products (Gram, gram.hpp).
 //
-//   triangle:  [R z; J r] = Q [R+ z+; 0 rest]      one reflector per column, in place
+//   triangle:  [R z; J r] = Q [R+ z+; 0 rest]
 //   gram:      H+ = H + J'J,  g+ = g + J'r
 //
-// References: Golub & Van Loan, Matrix Computations, 4th ed., 5.2.2 (Householder QR), 5.2.3 (block form);
-// Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., theorem 19.4 (error is columnwise).
+// References: Golub & Van Loan, Matrix Computations, 4th ed., 5.2.2 (Householder QR), 6.5.3 (rows added);
+// Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., theorem 19.4 (error is columnwise);
+// Demmel, Grigori, Hoemmen & Langou (2012), Communication-optimal parallel QR (rows reduced apart, then in pairs).
 //
 // Columns are scaled by powers of two only when their size is extreme. Reflectors do not change under such a
 // scaling, so the result is the same to the last bit wherever both ways are safe.
 #include "marquardt/linalg/accumulator.hpp"
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <exception>
+#include <functional>
+#include <system_error>
+#include <thread>
 
 #include "marquardt/linalg/safe_norm.hpp"
 
 namespace marquardt {
 namespace {
 
-// Reflects the first `count` columns of A to upper triangular form and carries all columns of A along, one by one: a
-// column is still in cache when its product with the reflector becomes its update. Measured 1.1 to 1.6 times faster
-// than a matrix-vector product for all columns at once, from 20 to 20000 rows.
-template <typename Block>
-void reflect(Block& A, Index count, double* coefficients) {
-  const Index rows = A.rows(), cols = A.cols();
-  for (Index k = 0; k < count; ++k) {
-    double beta;
-    auto column = A.col(k).tail(rows - k);
-    column.makeHouseholderInPlace(coefficients[k], beta);
-    A.coeffRef(k, k) = beta;
-    const double tau = coefficients[k];
-    if (tau == 0) continue;
-    const auto tail = A.col(k).tail(rows - k - 1);
-    for (Index j = k + 1; j < cols; ++j) {
-      auto target = A.col(j).tail(rows - k - 1);
-      const double s = tau * (A.coeff(k, j) + tail.dot(target));
-      A.coeffRef(k, j) -= s;
-      target -= s * tail;
+// Rows are split where they take over about 3 ms at 15 GFLOP/s, below which a second core, asleep until then, does not
+// pay for being woken.
+constexpr double worth_splitting = 45e6;
+
+// A share has so many times n rows: what the triangles of the shares cost to bring together stays below a third.
+constexpr Index least_share = 2;
+
+// Runs work(0), ..., work(shares - 1), all but the first on threads of their own. Begun and ended here: 20 us beside
+// 3 ms, and no thread outlives a call, sleeps in a forked process or belongs to nobody.
+void run_shares(Index shares, const std::function<void(Index)>& work) {
+  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(shares));
+  const auto guarded = [&](Index i) {
+    try {
+      work(i);
+    } catch (...) {  // memory ran out: the caller's thread says so
+      failures[static_cast<std::size_t>(i)] = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  threads.reserve(failures.size());
+  for (Index i = 1; i < shares; ++i) {
+    try {
+      threads.emplace_back(guarded, i);
+    } catch (const std::system_error&) {  // the system gives no more threads: the same work, here
+      guarded(i);
     }
   }
+  guarded(0);
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
 }
 
-// Columns per panel, measured on 100 to 20000 rows: none up to 20 columns, then the taller the narrower.
-Index panel_width(Index n) { return n <= 20 ? n : n <= 64 ? 8 : n <= 256 ? 16 : 48; }
-
-// Up to this many entries (64 kB) blocking costs more than it saves.
-constexpr Index small_matrix = 8192;
-
-// QR of the first n columns of A (n + 1 columns). Eigen's block reflector allocates two panel-sized temporaries;
-// a small or narrow matrix, which needs no blocks, allocates nothing.
+// work(i, k): bring share k into share i, in pairs whose order depends on their number alone.
 template <typename Work>
-void triangularise(Work& A, Index n, Vector& coefficients) {
-  const Index rows = A.rows(), count = std::min(rows, n);
-  const Index width = rows * (n + 1) <= small_matrix ? n : panel_width(n);
-  if (width == n) {
-    reflect(A, count, coefficients.data());
-    return;
-  }
-  for (Index k = 0; k < count; k += width) {
-    const Index w = std::min(width, count - k), right = n + 1 - k - w;
-    auto panel = A.block(k, k, rows - k, w);
-    auto panel_coefficients = coefficients.segment(k, w);
-    reflect(panel, w, panel_coefficients.data());
-    auto trailing = A.block(k, k + w, rows - k, right);
-    Eigen::internal::apply_block_householder_on_the_left(trailing, panel, panel_coefficients, false);
+void combine(Index shares, const Work& work) {
+  for (Index apart = 1; apart < shares; apart *= 2) {
+    for (Index i = 0; i + apart < shares; i += 2 * apart) work(i, i + apart);
   }
 }
 
-// Columns a multiple of 4 kB apart fall into the same sets of the cache; eight doubles more keep them apart.
-Index leading_dimension(Index rows) {
-  const Index aligned = (rows + 7) / 8 * 8;  // 64 bytes: a cache line
-  return aligned % 512 == 0 ? aligned + 8 : aligned;
+// Share i of the rows of M
+StridedView share(const StridedView& M, Index i, Index shares) {
+  const Index first = M.rows() * i / shares, last = M.rows() * (i + 1) / shares;
+  return {M.data() + first * M.innerStride(), last - first, M.cols(), {M.outerStride(), M.innerStride()}};
 }
+
+StridedView as_column(const VectorView& r) { return {r.data(), r.size(), 1, {r.size(), 1}}; }
 
 }  // namespace
 
-Accumulator::Accumulator(Form form, Index n)
-    : n_(n), coefficients_(n), scale_(Vector::Ones(n + 1)), norms_(Vector::Zero(n + 1)) {
-  assert(n > 0);
+Accumulator::Accumulator(Form form, Index n, Index threads)
+    : n_(n), threads_(threads), norms_(Vector::Zero(n + 1)), workers_(1) {
+  assert(n > 0 && threads > 0);
   rows_.form = form;
   if (form == Form::triangle) {
     rows_.R.resize(n, n);
     rows_.z.resize(n);
-    candidate_.resize(n, n + 1);
   } else {
     rows_.H.resize(n, n);
+    S_.resize(n + 1, n + 1);
   }
   rows_.g.resize(n);
   rows_.column_norms.resize(n);
@@ -101,11 +100,12 @@ void Accumulator::clear() {
   rows_.g.setZero();
   rows_.column_norms.setZero();
   rows_.rr = 0;
+  S_.setZero();
   rest_ = 0;
   current_ = true;
 }
 
-void Accumulator::add(const MatrixView& J, const VectorView& r) {
+void Accumulator::add(const StridedView& J, const VectorView& r) {
   assert(J.cols() == n_ && J.rows() == r.size());
   if (J.rows() == 0) return;
   const Index above = std::min(n_, rows_.rows);  // rows of R that are not zero
@@ -121,17 +121,15 @@ void Accumulator::add(const MatrixView& J, const VectorView& r) {
 void Accumulator::merge(const Accumulator& other) {
   assert(other.form() == form() && other.n_ == n_);
   if (other.rows_.rows == 0) return;
-  const Index above = std::min(n_, rows_.rows);
+  const Index above = std::min(n_, rows_.rows), others = std::min(n_, other.rows_.rows);
   rows_.rows += other.rows_.rows;
   if (form() == Form::triangle) {
     const double other_rest = other.rest_;  // read first: other may be *this
-    fold_triangle(other.rows_.R, other.rows_.z, above);
+    fold_triangle(strided(other.rows_.R.topRows(others)), other.rows_.z.head(others), above);
     rest_ = std::hypot(rest_, other_rest);  // the other's last row is [0 rest]
     rows_.rr = rows_.z.squaredNorm() + rest_ * rest_;
   } else {
-    rows_.H += other.rows_.H;
-    rows_.g += other.rows_.g;
-    rows_.rr += other.rows_.rr;
+    S_ += other.S_;
     for (Index j = 0; j < n_; ++j) {
       rows_.column_norms[j] = std::hypot(rows_.column_norms[j], other.rows_.column_norms[j]);
     }
@@ -140,71 +138,91 @@ void Accumulator::merge(const Accumulator& other) {
 }
 
 const Reduced& Accumulator::reduced() {
-  if (!current_) {
-    if (form() == Form::triangle) {
-      rows_.g.noalias() = rows_.R.triangularView<Eigen::Upper>().transpose() * rows_.z;
-    } else {
-      rows_.H.triangularView<Eigen::StrictlyUpper>() = rows_.H.transpose();
-    }
-    current_ = true;
+  if (current_) return rows_;
+  if (form() == Form::triangle) {
+    rows_.g.noalias() = rows_.R.triangularView<Eigen::Upper>().transpose() * rows_.z;
+  } else {
+    rows_.H.triangularView<Eigen::Lower>() = S_.topLeftCorner(n_, n_);
+    rows_.H.triangularView<Eigen::StrictlyUpper>() = rows_.H.transpose();
+    rows_.g = S_.row(n_).head(n_);
+    rows_.rr = S_(n_, n_);
   }
+  current_ = true;
   return rows_;
 }
 
-// [R z; J r] in the buffer, R with its first `above` rows. One copy of J, the only work of its size.
-Accumulator::Work Accumulator::stack(const MatrixView& J, const VectorView& r, Index above) {
-  const Index total = above + J.rows(), leading = leading_dimension(total);
-  if (buffer_.size() < leading * (n_ + 1)) buffer_.resize(leading * (n_ + 1));
-  Work work(buffer_.data(), total, n_ + 1, Eigen::OuterStride<>(leading));
-  if (above > 0) {
-    work.topLeftCorner(above, n_) = rows_.R.topRows(above);
-    work.col(n_).head(above) = rows_.z.head(above);
-  }
-  work.bottomLeftCorner(J.rows(), n_) = J;
-  work.col(n_).tail(J.rows()) = r;
-  return work;
+// Into how many shares the rows go, with a worker for each.
+Index Accumulator::shares(Index rows) {
+  if (threads_ == 1) return 1;
+  const double columns = static_cast<double>(n_ + 1), sides = form() == Form::triangle ? 2 : 1;
+  if (sides * static_cast<double>(rows) * columns * columns < worth_splitting) return 1;
+  const Index count = std::clamp<Index>(rows / (least_share * n_), 1, threads_);
+  if (static_cast<Index>(workers_.size()) < count) workers_.resize(static_cast<std::size_t>(count));
+  return count;
 }
 
-void Accumulator::fold_triangle(const MatrixView& J, const VectorView& r, Index above) {
-  Work work = stack(J, r, above);
-  scale_.setOnes();
-  triangularise(work, n_, coefficients_);
-  read_triangle(work);
+void Accumulator::fold_triangle(const StridedView& J, const VectorView& r, Index above) {
+  scale_.resize(0);
+  r_scale_ = 1;
+  fold_scaled(J, r, above);
+  read_triangle();
   if (!trustworthy(J, r)) {  // rare: once more with every column brought to size 1
-    Work again = stack(J, r, above);
-    scale_columns(again);
-    triangularise(again, n_, coefficients_);
-    read_triangle(again);
+    scale_columns(J, r);
+    fold_scaled(J, r, above);
+    read_triangle();
   }
-  rows_.R = candidate_.leftCols(n_);
-  rows_.z = candidate_.col(n_);
+  rows_.R = workers_[0].tall.R();
+  rows_.z = workers_[0].tall.Z().col(0) / r_scale_;
+  if (scale_.size() > 0) rows_.R *= scale_.cwiseInverse().asDiagonal();
   rows_.column_norms = norms_.head(n_);
   rest_ = std::hypot(rest_, candidate_rest_);
   rows_.rr = rows_.z.squaredNorm() + rest_ * rest_;
 }
 
-void Accumulator::scale_columns(Work& work) {
-  for (Index j = 0; j <= n_; ++j) {
-    scale_[j] = normaliser(work.col(j).cwiseAbs().maxCoeff(), 1000);
-    work.col(j) *= scale_[j];
+// The columns of [R z; J r] times their scales, to the triangle of the first worker.
+void Accumulator::fold_scaled(const StridedView& J, const VectorView& r, Index above) {
+  const Index count = shares(J.rows());
+  const StridedView right = as_column(r);
+  for (Index i = 0; i < count; ++i) {
+    TallFactor& tall = workers_[static_cast<std::size_t>(i)].tall;
+    const Index own = i == 0 ? above : 0;
+    if (scale_.size() == 0) {
+      tall.begin(rows_.R.topRows(own), rows_.z.head(own));
+    } else {
+      tall.begin(rows_.R.topRows(own) * scale_.asDiagonal(), rows_.z.head(own) * r_scale_);
+    }
   }
+  const auto fold = [&](Index i) {
+    workers_[static_cast<std::size_t>(i)].tall.add(share(J, i, count), scale_, share(right, i, count), r_scale_);
+  };
+  if (count == 1) return fold(0);
+  run_shares(count, fold);
+  combine(count, [this](Index i, Index k) {
+    workers_[static_cast<std::size_t>(i)].tall.absorb(workers_[static_cast<std::size_t>(k)].tall);
+  });
 }
 
-// Takes [R z; 0 rest] and its column norms out of the reduced work, undoing the scaling of the columns.
-void Accumulator::read_triangle(const Work& work) {
-  const Index rows = work.rows();
-  candidate_.setZero();
-  for (Index j = 0; j <= n_; ++j) {
-    const Index height = std::min({j + 1, n_, rows});
-    candidate_.col(j).head(height) = work.col(j).head(height) / scale_[j];
-    norms_[j] = safe_norm(work.col(j).head(height)) / scale_[j];
+void Accumulator::scale_columns(const StridedView& J, const VectorView& r) {
+  scale_.resize(n_);
+  for (Index j = 0; j < n_; ++j) {
+    scale_[j] = normaliser(std::max(J.col(j).cwiseAbs().maxCoeff(), rows_.R.col(j).cwiseAbs().maxCoeff()), 1000);
   }
-  candidate_rest_ = rows > n_ ? safe_norm(work.col(n_).tail(rows - n_)) / scale_[n_] : 0;
-  norms_[n_] = std::hypot(norms_[n_], candidate_rest_);
+  r_scale_ = normaliser(std::max(r.cwiseAbs().maxCoeff(), rows_.z.cwiseAbs().maxCoeff()), 1000);
+}
+
+// The norms of the columns of the new [R z; 0 rest], with the scaling of the columns undone.
+void Accumulator::read_triangle() {
+  const TallFactor& tall = workers_[0].tall;
+  for (Index j = 0; j < n_; ++j) {
+    const double norm = safe_norm(tall.R().col(j).head(j + 1));
+    norms_[j] = scale_.size() > 0 ? norm / scale_[j] : norm;
+  }
+  candidate_rest_ = tall.rest(0) / r_scale_;
+  norms_[n_] = std::hypot(safe_norm(tall.Z().col(0)) / r_scale_, candidate_rest_);
 }
 
 // Was every square harmless? Reflectors keep column norms, so n + 1 norms answer for all m rows.
-bool Accumulator::trustworthy(const MatrixView& J, const VectorView& r) const {
+bool Accumulator::trustworthy(const StridedView& J, const VectorView& r) const {
   for (Index j = 0; j <= n_; ++j) {
     if (is_safe(norms_[j])) continue;
     const bool zero = norms_[j] == 0 && (j < n_ ? (J.col(j).array() == 0).all() && rows_.column_norms[j] == 0
@@ -214,20 +232,26 @@ bool Accumulator::trustworthy(const MatrixView& J, const VectorView& r) const {
   return true;
 }
 
-// The lower half of H, g and the column norms. A norm is sqrt(H_jj), a sum without cancellation, while that sum
+// The lower half of S and the column norms. A norm is sqrt(S_jj), a sum without cancellation, while that sum
 // cannot have lost a term to overflow or underflow; otherwise it is built from the data, block by block.
-void Accumulator::fold_gram(const MatrixView& J, const VectorView& r) {
-  if (n_ <= 8) {  // products of columns: no packing, no temporaries
-    for (Index j = 0; j < n_; ++j) {
-      for (Index i = j; i < n_; ++i) rows_.H(i, j) += J.col(i).dot(J.col(j));
-    }
+void Accumulator::fold_gram(const StridedView& J, const VectorView& r) {
+  const Index count = shares(J.rows());
+  if (count == 1) {
+    workers_[0].gram.add(J, r, S_);
   } else {
-    rows_.H.selfadjointView<Eigen::Lower>().rankUpdate(J.transpose());
+    for (Worker& worker : workers_) worker.S.setZero(n_ + 1, n_ + 1);
+    run_shares(count, [&](Index i) {
+      Worker& worker = workers_[static_cast<std::size_t>(i)];
+      const Index first = J.rows() * i / count, last = J.rows() * (i + 1) / count;
+      worker.gram.add(share(J, i, count), r.segment(first, last - first), worker.S);
+    });
+    combine(count, [this](Index i, Index k) {
+      workers_[static_cast<std::size_t>(i)].S += workers_[static_cast<std::size_t>(k)].S;
+    });
+    S_ += workers_[0].S;
   }
-  rows_.g.noalias() += J.transpose() * r;
-  rows_.rr += r.squaredNorm();
   for (Index j = 0; j < n_; ++j) {
-    const double norm = std::sqrt(rows_.H(j, j));
+    const double norm = std::sqrt(S_(j, j));
     rows_.column_norms[j] = is_safe(norm) ? norm : std::hypot(rows_.column_norms[j], J.col(j).stableNorm());
   }
 }

@@ -8,7 +8,11 @@
 // Reference: Golub & Van Loan, Matrix Computations, 4th ed., sections 5.2 and 6.5 (updating).
 #pragma once
 
+#include <vector>
+
 #include "marquardt/base/types.hpp"
+#include "marquardt/linalg/fold.hpp"
+#include "marquardt/linalg/gram.hpp"
 
 namespace marquardt {
 
@@ -28,36 +32,49 @@ struct Reduced {
 
 class Accumulator {
  public:
-  Accumulator(Form form, Index n);
+  // With more than one thread, rows that take over about 3 ms are split among as many, which adds a few rows of
+  // arithmetic; equal counts of threads give equal bits.
+  Accumulator(Form form, Index n, Index threads = 1);
 
   void clear();
-  void add(const MatrixView& J, const VectorView& r);  // J is k x n, r has k entries, all finite; any k >= 0
-  void merge(const Accumulator& other);                // as if other's rows had been added here
-  const Reduced& reduced();                            // valid until the next clear, add or merge
+  // J is k x n, in memory in any order, r has k entries, all finite; any k >= 0
+  void add(const StridedView& J, const VectorView& r);
+  void add(const MatrixView& J, const VectorView& r) { add(strided(J), r); }
+  void merge(const Accumulator& other);  // as if other's rows had been added here
+  const Reduced& reduced();              // valid until the next clear, add or merge
+
+  double rest() const { return rest_; }  // triangle: the norm of the part of r that no column of J reaches
 
   Form form() const { return rows_.form; }
   Index parameters() const { return n_; }
+  void use_threads(Index threads) { threads_ = threads; }
 
  private:
-  using Work = Eigen::Map<Matrix, Eigen::AlignedMax, Eigen::OuterStride<>>;
+  // What a thread reduces its share of the rows with, and to.
+  struct Worker {
+    TallFactor tall;
+    GramSum gram;
+    Matrix S;
+  };
 
-  void fold_triangle(const MatrixView& J, const VectorView& r, Index above);
-  void fold_gram(const MatrixView& J, const VectorView& r);
-  Work stack(const MatrixView& J, const VectorView& r, Index above);
-  void scale_columns(Work& work);
-  void read_triangle(const Work& work);
-  bool trustworthy(const MatrixView& J, const VectorView& r) const;
+  Index shares(Index rows);
+  void fold_triangle(const StridedView& J, const VectorView& r, Index above);
+  void fold_scaled(const StridedView& J, const VectorView& r, Index above);
+  void scale_columns(const StridedView& J, const VectorView& r);
+  void read_triangle();
+  bool trustworthy(const StridedView& J, const VectorView& r) const;
+  void fold_gram(const StridedView& J, const VectorView& r);
 
-  Index n_;
+  Index n_, threads_;
   Reduced rows_;
+  Matrix S_;             // gram: the lower half of [J r]'[J r]
   double rest_ = 0;      // triangle: norm of the part of r that no column of J reaches
-  bool current_ = true;  // g (triangle) and the upper half of H (gram) are up to date
-  Vector buffer_;        // [R z; J r], reduced in place; grows, never shrinks
-  Vector coefficients_;  // of the reflectors
-  Vector scale_;         // n + 1 powers of two, all 1 unless the entries are extreme
+  bool current_ = true;  // g (triangle), H, g and rr (gram) are up to date
+  Vector scale_;         // of the columns of J: powers of two; empty unless entries are extreme
+  double r_scale_ = 1;   // of r
   Vector norms_;         // n + 1 column norms of the folded [R z; 0 rest]
-  Matrix candidate_;     // n x (n + 1): [R z] before it is trusted
   double candidate_rest_ = 0;
+  std::vector<Worker> workers_;  // as many as there ever were shares
 };
 
 }  // namespace marquardt

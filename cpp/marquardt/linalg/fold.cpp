@@ -3,11 +3,15 @@
 //   H_k = I - tau_k [e_k; v_k][e_k; v_k]'          H_1 H_2 H_3 H_4 = I - V T V',  T upper triangular
 //   W = Vtop'C_top + V'C,  C -= V (T'W)            the update of all columns to the right
 //
+// The first n rows are not folded into a triangle of zeros, which takes half as much again and leaves rounding where
+// fewer than n rows leave zeros: they are reduced in place, one reflector a column.
+//
 // Each pass over a column of C serves four reflectors, two columns share each load of V, and the sums stay in
 // registers. Where the processor has AVX2 and FMA the same loops run twice as wide (lanes.hpp).
 // References: Schreiber & Van Loan (1989), A storage-efficient WY representation; Golub & Van Loan, 4th ed., 5.1.7.
 #include "marquardt/linalg/fold.hpp"
 
+#include <Eigen/QR>
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -109,6 +113,9 @@ template <int P, int Q>
 template <int P>
 [[gnu::always_inline]] inline void fold_panel(double* V, Index rows, Index right, double* top, double* T) {
   factor_panel<P>(V, rows, top, T);
+  bool idle = true;  // columns of zeros, as in the rows of a triangle: nothing changes to their right
+  for (int j = 0; j < P; ++j) idle = idle && T[j + wide * j] == 0;
+  if (idle) return;
   double* C = V + P * rows;
   top += P * wide;
   for (; right >= 2; right -= 2, C += 2 * rows, top += 2 * wide) update<P, 2>(V, rows, T, top, C);
@@ -177,6 +184,52 @@ struct Apply {
   [[gnu::always_inline]] void operator()() const { apply_block(B, T, transposed, s, top, below); }
 };
 
+// Reflects the first `count` columns of A to upper triangular form and carries all columns of A along, one by one: a
+// column is still in cache when its product with the reflector becomes its update.
+template <typename Block>
+void reflect(Block& A, Index count, double* coefficients) {
+  const Index rows = A.rows(), cols = A.cols();
+  for (Index k = 0; k < count; ++k) {
+    double beta;
+    auto column = A.col(k).tail(rows - k);
+    column.makeHouseholderInPlace(coefficients[k], beta);
+    A.coeffRef(k, k) = beta;
+    const double tau = coefficients[k];
+    if (tau == 0) continue;
+    const auto tail = A.col(k).tail(rows - k - 1);
+    for (Index j = k + 1; j < cols; ++j) {
+      auto target = A.col(j).tail(rows - k - 1);
+      const double s = tau * (A.coeff(k, j) + tail.dot(target));
+      A.coeffRef(k, j) -= s;
+      target -= s * tail;
+    }
+  }
+}
+
+// QR in place of the first n columns of A. Panels of 8 columns up to n = 64, of 16 up
+// to 256, else of 48, were measured to be the best widths; up to this many entries (64 kB) none are better still, and
+// that takes no memory, while Eigen's block reflector allocates two temporaries of the size of a panel.
+constexpr Index without_panels = 8192;
+
+// Up to this many entries, about 200 rows of 4, all rows are reduced in place: laying out a block costs more than its
+// wider loops save.
+constexpr Index worth_folding = 800;
+
+template <typename Rows>
+void reduce_in_place(Rows& A, Index n, Vector& coefficients) {
+  const Index rows = A.rows(), count = std::min(rows, n);
+  const Index width = A.size() <= without_panels ? n : n <= 64 ? 8 : n <= 256 ? 16 : 48;
+  for (Index k = 0; k < count; k += width) {
+    const Index w = std::min(width, count - k), right = A.cols() - k - w;
+    if (w == count) return reflect(A, count, coefficients.data());
+    auto panel = A.block(k, k, rows - k, w);
+    auto panel_coefficients = coefficients.segment(k, w);
+    reflect(panel, w, panel_coefficients.data());
+    auto trailing = A.block(k, k + w, rows - k, right);
+    Eigen::internal::apply_block_householder_on_the_left(trailing, panel, panel_coefficients, false);
+  }
+}
+
 // Rows of a block: about 32 kB, the first level of cache, but no fewer than 160, below which the work on R itself
 // shows; an odd multiple of 4, so that columns do not fall into the same sets of the cache.
 Index block_height(Index m, Index columns) {
@@ -222,38 +275,111 @@ void TallFactor::lay_out(Index m, Index n, Index k, bool keep) {
     const Index rows = std::min(height, padded_ - i * height);
     blocks_.push_back({start, start + rows * (n + k), rows});
   }
-  above_.setZero((n + wide - 1) / wide * wide * (n + k));
   rest_.setZero(k);
 }
 
 void TallFactor::factor(const StridedView& M, const Vector& scale, const StridedView& F, double factor, bool keep) {
-  const Index m = M.rows(), n = M.cols(), k = F.cols();
-  lay_out(m, n, k, keep);
+  lay_out(M.rows(), M.cols(), F.cols(), keep);
+  above_.setZero((n_ + wide - 1) / wide * wide * (n_ + k_));
   Index first = 0;
   for (const Block& block : blocks_) {
-    const Index rows = std::min(block.height, m - first);
-    copy_rows(M, first, rows, block.rows, block.height);
-    copy_rows(F, first, rows, block.rows + n * block.height, block.height);
-    for (Index j = 0; j < n + k; ++j) {
-      double* column = block.rows + j * block.height;
-      const double s = j >= n ? factor : scale.size() > 0 ? scale[j] : 1.0;
-      if (s != 1) {
-        for (Index i = 0; i < rows; ++i) column[i] *= s;
-      }
-      std::fill(column + rows, column + block.height, 0.0);
-    }
-    const Shape shape{block.height, n, n + k};
-    run_widest(Fold{block.rows, block.T, above_.data(), shape});
-    for (Index j = 0; j < k; ++j) {
-      const double* y = block.rows + (n + j) * block.height;
-      for (Index i = 0; i < block.height; ++i) rest_[j] += y[i] * y[i];
-    }
+    fold(block, M, scale, F, factor, first);
     first += block.height;
+  }
+  seen_ = std::min(M.rows(), n_);
+  unpack();
+}
+
+// Rows first, first + 1, ... of [M diag(scale), F factor], as many as the block holds; if they are fewer, zeros follow.
+void TallFactor::fold(const Block& block, const StridedView& M, const Vector& scale, const StridedView& F,
+                      double factor, Index first) {
+  const Index rows = std::min(block.height, M.rows() - first);
+  copy_rows(M, first, rows, block.rows, block.height);
+  copy_rows(F, first, rows, block.rows + n_ * block.height, block.height);
+  for (Index j = 0; j < n_ + k_; ++j) {
+    double* column = block.rows + j * block.height;
+    const double s = j >= n_ ? factor : scale.size() > 0 ? scale[j] : 1.0;
+    if (s != 1) {
+      for (Index i = 0; i < rows; ++i) column[i] *= s;
+    }
+    std::fill(column + rows, column + block.height, 0.0);
+  }
+  run_widest(Fold{block.rows, block.T, above_.data(), Shape{block.height, n_, n_ + k_}});
+  for (Index j = 0; j < k_; ++j) {
+    const double* y = block.rows + (n_ + j) * block.height;
+    for (Index i = 0; i < block.height; ++i) rest_[j] += y[i] * y[i];
+  }
+}
+
+void TallFactor::begin(const MatrixView& R, const MatrixView& Z) {
+  assert(R.rows() == Z.rows() && R.rows() <= R.cols());
+  n_ = R.cols();
+  k_ = Z.cols();
+  seen_ = R.rows();
+  kept_ = false;
+  R_.resize(n_, n_);
+  Z_.resize(n_, k_);
+  R_.topRows(seen_) = R;
+  Z_.topRows(seen_) = Z;
+  R_.bottomRows(n_ - seen_).setZero();
+  Z_.bottomRows(n_ - seen_).setZero();
+  rest_.setZero(k_);
+}
+
+void TallFactor::add(const StridedView& M, const Vector& scale, const StridedView& F, double factor) {
+  const Index m = M.rows();
+  assert(M.cols() == n_ && F.cols() == k_ && F.rows() == m);
+  const bool few = (seen_ + m) * (n_ + k_) <= worth_folding;
+  Index first = few ? m : std::min(m, n_ - seen_);
+  if (first > 0) start(M, scale, F, factor, first);
+  if (first == m) return;
+  const Index height = block_height(m - first, n_ + k_), size = height * (n_ + k_) + wide * n_;
+  if (storage_.size() < size + line) storage_.resize(size + line);
+  pack();
+  for (double* rows = align(storage_.data()); first < m; first += height) {
+    const Index own = std::min(height, (m - first + 3) / 4 * 4);
+    fold({rows, rows + own * (n_ + k_), own}, M, scale, F, factor, first);
   }
   unpack();
 }
 
+// The first rows of M, `taken` of them, with those seen before.
+void TallFactor::start(const StridedView& M, const Vector& scale, const StridedView& F, double factor, Index taken) {
+  const Index all = seen_ + taken, kept = std::min(all, n_);
+  if (head_.rows() < all || head_.cols() != n_ + k_) head_.resize(std::max(all, n_), n_ + k_);
+  if (coefficients_.size() != n_) coefficients_.resize(n_);
+  auto head = head_.topRows(all);
+  head.topLeftCorner(seen_, n_) = R_.topRows(seen_);
+  head.topRightCorner(seen_, k_) = Z_.topRows(seen_);
+  head.bottomLeftCorner(taken, n_) = M.topRows(taken);
+  if (scale.size() > 0) head.bottomLeftCorner(taken, n_) *= scale.asDiagonal();
+  head.bottomRightCorner(taken, k_) = factor * F.topRows(taken);
+  reduce_in_place(head, n_, coefficients_);
+  for (Index j = 0; j < n_; ++j) {
+    const Index height = std::min(j + 1, kept);
+    R_.col(j).head(height) = head.col(j).head(height);
+  }
+  Z_.topRows(kept) = head.topRightCorner(kept, k_);
+  for (Index c = 0; c < k_; ++c) rest_[c] += head.col(n_ + c).tail(all - kept).squaredNorm();
+  seen_ = kept;
+}
+
+void TallFactor::absorb(const TallFactor& other) {
+  assert(other.n_ == n_ && other.k_ == k_);
+  add(strided(other.R_.topRows(other.seen_)), Vector(), strided(other.Z_.topRows(other.seen_)), 1);
+  rest_ += other.rest_;
+}
+
 // Four rows of [R Z] lie together while rows arrive, so that a panel walks through memory in order.
+void TallFactor::pack() {
+  above_.setZero((n_ + wide - 1) / wide * wide * (n_ + k_));
+  for (Index i = 0; i < n_; ++i) {
+    double* row = above_.data() + i / wide * wide * (n_ + k_) + i % wide;
+    for (Index j = i; j < n_; ++j) row[wide * j] = R_(i, j);
+    for (Index j = 0; j < k_; ++j) row[wide * (n_ + j)] = Z_(i, j);
+  }
+}
+
 void TallFactor::unpack() {
   R_.setZero(n_, n_);
   Z_.resize(n_, k_);

@@ -13,6 +13,8 @@ std::unique_ptr<Subproblem> make_subproblem(SubproblemKind kind) {
       return make_qr();
     case SubproblemKind::svd:
       return make_svd();
+    case SubproblemKind::automatic:
+      return make_automatic();
   }
   assert(false && "unknown SubproblemKind");
   return nullptr;

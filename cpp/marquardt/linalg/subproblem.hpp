@@ -2,8 +2,9 @@
 //
 // Levenberg-Marquardt asks once per trial; a trust region asks a few times inside a scalar root-find.
 // Five verbs, three ways of answering: Cholesky of B + C + alpha I, rank-revealing QR with sqrt(alpha) I rotated in,
-// SVD of the small triangle. Each accepts rows of either form; with Gram rows none can know more than the Gram matrix
-// does: directions shorter than sqrt(n epsilon) of their column count as zero.
+// SVD of the small triangle; and `automatic`, the cheapest of the three that is safe at each point. Each accepts rows
+// of either form; with Gram rows none can know more than the Gram matrix does: directions shorter than sqrt(n epsilon)
+// of their column count as zero.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,7 @@
 
 namespace marquardt {
 
-enum class SubproblemKind { cholesky, qr, svd };
+enum class SubproblemKind { cholesky, qr, svd, automatic };
 
 class Subproblem {
  public:
@@ -48,5 +49,8 @@ std::unique_ptr<Subproblem> make_cholesky();
 std::unique_ptr<Subproblem> make_qr(double rank_tolerance = 0);
 
 std::unique_ptr<Subproblem> make_svd();
+
+// Takes the form of each point's rows for the word of whoever made them: Gram rows are safe, see safe_rows.hpp.
+std::unique_ptr<Subproblem> make_automatic();
 
 }  // namespace marquardt

@@ -174,12 +174,11 @@ void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matri
       }
     } else if (change_[j] <= lost * precision() * norm_r) {
       lengthen(x, r, j, J);
-    } else if (bend_[j] > 0 && norm_r > 0) {
-      straighten(x, r, j, J);
     } else if (x[j] == 0 && column_norms_.size() == 0 && norm_r > 0) {
       shorten(x, r, j, J);
     }
   }
+  if (scheme_ == Scheme::three_point) straighten(x, r, J);
 }
 
 // Steps a thousand, then a million times longer, at last one for a parameter of size 1; the first that shows is kept.
@@ -200,20 +199,30 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
   }
 }
 
-// A central step that is too long for a parameter whose effect bends over less than |x_j|: with the bend b, the second
-// difference over the first, the formula's error is about b^2 and that of rounding eps ||r|| / ||change||; a step t
-// times as long makes them (t b)^2 and 1/t of it, which meet at the t tried here. The shorter size is kept for the next
-// Jacobians, until it is seen to be too short.
-void Differenced::straighten(const Vector& x, const Vector& r, Index j, Matrix& J) {
-  const double b = std::min(bend_[j], 1.0);
-  const double t = std::cbrt(precision() * safe_norm(r) / (change_[j] * b * b));
-  if (t < much_shorter) {
-    cap_[j] = size_[j] *= std::max(t, shortest);
-    const Vector before = J.col(j);
-    measure(x, r, {stencil(x, j, size_[j], 1)}, J);
-    if (!J.col(j).allFinite()) J.col(j) = before;
-  } else if (t > 1) {
-    cap_[j] *= t;
+// Central steps that are too long for parameters whose effect bends over less than |x_j|: with the bend b, the second
+// difference over the first, the formula's error is about b^2 and that of rounding eps F / ||change||, F the size of
+// the terms of r; a step t times as long makes them (t b)^2 and 1/t of it, which meet at the t tried here. The shorter
+// size is kept for the next Jacobians, until it is seen to be too short. All in one call, as the columns were.
+void Differenced::straighten(const Vector& x, const Vector& r, Matrix& J) {
+  double F = safe_norm(r);
+  for (Index j = 0; j < x.size(); ++j) F = std::max(F, safe_norm(J.col(j)) * std::abs(x[j]));
+  std::vector<Stencil> again;
+  for (Index j = 0; j < x.size(); ++j) {
+    const double b = std::min(bend_[j], 1.0);
+    if (!(b > 0 && change_[j] > 0)) continue;
+    const double t = std::cbrt(precision() * F / (change_[j] * b * b));
+    if (t < much_shorter) {
+      cap_[j] = size_[j] *= std::max(t, shortest);
+      again.push_back(stencil(x, j, size_[j], 1));
+    } else if (t > 1) {
+      cap_[j] *= t;
+    }
+  }
+  if (again.empty()) return;
+  const Matrix before = J;
+  measure(x, r, again, J);
+  for (const Stencil& s : again) {
+    if (!J.col(s.column).allFinite()) J.col(s.column) = before.col(s.column);
   }
 }
 

@@ -2,11 +2,12 @@
 //
 // The step of parameter j is h_j = eps^p s_j, eps the precision of r, p = 1/2 (2-point) or 1/3 (3-point), where s_j is
 // the parameter's own size |x_j|, never a fixed 1: a parameter of 1e-7 gets a step of 1e-15, one of 1e5 a step of 1e-3.
-// Two corrections:
+// Three corrections:
 //   - a parameter whose whole effect on r is small beside r is given a larger step, s_j >= kappa F / ||J_j||, with F
 //   the
 //     size of the residuals' terms, so that its column is not lost in the rounding of r;
-//   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step.
+//   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step;
+//   - a column whose central differences bend over less than |x_j| is measured again with a shorter one.
 // Steps that the caller chose, h_j = relative_j |x_j|, are taken as they are wherever x_j is not 0.
 // Every evaluated point lies in the box; a variable with no room (lower == upper) has a zero column.
 // Reference: Gill, Murray & Wright (1981), Practical Optimization, section 8.6.
@@ -52,7 +53,7 @@ class Differenced : public Residual {
   void measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J);
   void remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J);
   void lengthen(const Vector& x, const Vector& r, Index j, Matrix& J);
-  void straighten(const Vector& x, const Vector& r, Index j, Matrix& J);
+  void straighten(const Vector& x, const Vector& r, Matrix& J);
   void shorten(const Vector& x, const Vector& r, Index j, Matrix& J);
 
   Function& function_;

@@ -33,6 +33,16 @@ class Stopwatch {
 Problem::Problem(Residual& residual, Index n, Form form, Host& host, Loss loss)
     : residual_(residual), loss_(std::move(loss)), n_(n), accumulator_(form, n), host_(host) {}
 
+Problem::Problem(Residual& residual, Index n, SubproblemKind kind, Host& host, Loss loss)
+    : Problem(residual, n, make_subproblem(kind)->wants(), host, std::move(loss)) {
+  if (kind == SubproblemKind::automatic) safe_rows_.emplace(n);
+}
+
+void Problem::use_threads(Index threads) {
+  accumulator_.use_threads(threads);
+  if (safe_rows_) safe_rows_->use_threads(threads);
+}
+
 Counts Problem::counts() const {
   Counts counts = counts_;
   counts.differences = residual_.difference_evaluations();
@@ -73,9 +83,7 @@ bool Problem::linearise(const Value& value, Point& at) {
     at.J.array().colwise() *= slopes_.array();
     at.raw = value.raw;
   }
-  accumulator_.clear();
-  accumulator_.add(at.J, value.r);
-  at.rows = accumulator_.reduced();
+  at.rows = reduce(at.J, value.r);
   if (!at.rows.g.allFinite() || !at.rows.H.allFinite()) return false;  // J'r or J'J overflowed
   at.x = value.x;
   at.r = value.r;
@@ -84,6 +92,13 @@ bool Problem::linearise(const Value& value, Point& at) {
   at.norm_r = std::sqrt(2 * value.cost);
   at.terms = at.rows.column_norms.dot(at.x.cwiseAbs());
   return true;
+}
+
+const Reduced& Problem::reduce(const Matrix& J, const Vector& r) {
+  if (safe_rows_) return safe_rows_->reduce(J, r);
+  accumulator_.clear();
+  accumulator_.add(J, r);
+  return accumulator_.reduced();
 }
 
 double cost_fall(const Value& a, const Value& b) {

@@ -2,8 +2,12 @@
 // NaN and infinity mean: a point that is not finite has infinite cost, a Jacobian that is not finite is refused.
 #pragma once
 
+#include <optional>
+
 #include "marquardt/base/host.hpp"
 #include "marquardt/linalg/accumulator.hpp"
+#include "marquardt/linalg/safe_rows.hpp"
+#include "marquardt/linalg/subproblem.hpp"
 #include "marquardt/problem/loss.hpp"
 #include "marquardt/problem/residual.hpp"
 
@@ -39,6 +43,10 @@ struct Counts {
 class Problem {
  public:
   Problem(Residual& residual, Index n, Form form, Host& host, Loss loss = Loss());
+  // Rows as this subproblem is best fed with: for `automatic` in the form that is safe at each point.
+  Problem(Residual& residual, Index n, SubproblemKind kind, Host& host, Loss loss = Loss());
+
+  void use_threads(Index threads);  // for the reduction of rows
 
   Index parameters() const { return n_; }
   Counts counts() const;
@@ -53,10 +61,13 @@ class Problem {
   bool linearise(const Value& value, Point& at);
 
  private:
+  const Reduced& reduce(const Matrix& J, const Vector& r);
+
   Residual& residual_;
   Loss loss_;
   Index n_;
   Accumulator accumulator_;
+  std::optional<SafeRows> safe_rows_;  // of `automatic`, in place of the accumulator
   Host& host_;
   Counts counts_;
   Vector slopes_;

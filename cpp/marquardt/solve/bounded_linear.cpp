@@ -16,12 +16,12 @@
 // 21, 587-596.
 #include "marquardt/solve/bounded_linear.hpp"
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <utility>
 
+#include "marquardt/linalg/fold.hpp"
 #include "marquardt/solve/bounded_linear_blocks.hpp"
 #include "marquardt/solve/bounded_linear_exchanges.hpp"
 
@@ -169,15 +169,13 @@ BoundedFit solve_bounded(Matrix A, Matrix B, const VectorView& lower, const Vect
 }
 
 void fold_rows(const MatrixView& J, const MatrixView& B, Matrix& R, Matrix& Z) {
-  const Index n = J.cols(), above = R.rows(), total = above + J.rows(), kept = std::min(total, n);
-  assert(R.cols() == n && J.rows() == B.rows() && Z.cols() == B.cols() && Z.rows() == above);
-  Matrix work(total, n), right(total, B.cols());
-  work << R, J;
-  right << Z, B;
-  Eigen::HouseholderQR<Eigen::Ref<Matrix>> qr(work);
-  right.applyOnTheLeft(qr.householderQ().adjoint());
-  R = work.topRows(kept).triangularView<Eigen::Upper>();
-  Z = right.topRows(kept);
+  const Index n = J.cols(), kept = std::min(R.rows() + J.rows(), n);
+  assert(R.cols() == n && J.rows() == B.rows() && Z.cols() == B.cols() && Z.rows() == R.rows());
+  TallFactor rows;
+  rows.begin(R, Z);
+  rows.add(strided(J), Vector(), strided(B), 1);
+  R = rows.R().topRows(kept);
+  Z = rows.Z().topRows(kept);
 }
 
 }  // namespace marquardt

@@ -1,5 +1,6 @@
 #include "marquardt/solve/flat.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -10,14 +11,16 @@ namespace {
 constexpr double near_zero = 1e-3;
 
 // Of a bottom: how far the points to either side are, and how near the parabola's vertex, beside the usual size of x_j.
-constexpr double aside = 1e-3, exact = 1e-6;
+constexpr double beside = 1e-3, exact = 1e-6;
 
 }  // namespace
 
-Surroundings look_around(Problem& problem, const Point& here, Index j, double rounding,
+Surroundings look_around(Problem& problem, const Point& here, Index j, double typical, double rounding,
                          const std::function<bool(Vector&)>& admissible, Value& lower) {
   const double x = here.x[j];
-  const std::array<double, 2> near = x != 0 ? std::array{0.9 * x, 1.1 * x} : std::array{-near_zero, near_zero};
+  // a tenth of its size; beside 0 that of its usual size, which may have shrunk to nothing on the way to a minimum at 0
+  const double aside = std::max(0.1 * std::abs(x), near_zero * (typical > 0 ? typical : 1));
+  const std::array<double, 2> near = {x - aside, x + aside};
   const std::array<double, 2> far = {0.1 * x, x < 0 ? -1.0 : 1.0};  // not across 0: r may not be defined there
   Value there;
   double best = here.cost - rounding;
@@ -45,7 +48,7 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ro
 
 bool bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
                   const std::function<bool(Vector&)>& admissible) {
-  const double h = aside * typical;
+  const double h = beside * typical;
   std::array<double, 2> rise;
   Value there;
   for (const int side : {0, 1}) {

@@ -18,9 +18,9 @@ enum class Surroundings {
 
 constexpr Index most_looks = 4;  // residual evaluations of one look around
 
-// Looks at up to most_looks other values of x_j, near and far. `admissible` moves a point to where r may be evaluated,
-// or says that it must not be. `rounding` is what costs must differ by.
-Surroundings look_around(Problem& problem, const Point& here, Index j, double rounding,
+// Looks at up to most_looks other values of x_j, near and far; `typical` is its usual size. `admissible` moves a point
+// to where r may be evaluated, or says that it must not be. `rounding` is what costs must differ by.
+Surroundings look_around(Problem& problem, const Point& here, Index j, double typical, double rounding,
                          const std::function<bool(Vector&)>& admissible, Value& lower);
 
 // Whether x_j is the minimum of a parabola through points a thousandth of `typical` to either side: for a single

@@ -24,6 +24,11 @@ constexpr double polished = 1e-9;
 constexpr int most_escapes = 3;
 // Searches along the full step that found a lower cost: beyond a few, the solve only crawls.
 constexpr int most_searches = 10;
+// A step longer than this share of x is none of a solve that converges; so many in a row are a drift.
+constexpr double long_step = 1e-3;
+constexpr int many_long_steps = 3;
+// A tenth of x along a doubtful direction changes r by no more than this share where the direction has no effect.
+constexpr double aside = 0.1, invisible = 1e-6;
 // Trials rejected in a row before a wrong J is suspected.
 constexpr int failures_to_sharpen = 2;
 // The shortest fraction of the full step tried: half the digits, beyond which a fall of the cost is lost in rounding.
@@ -95,7 +100,8 @@ Status Minimiser::judge_point() {
     const bool proposed = s == candidate || candidate == Status::cost_and_step;
     if (proposed && verdict::confirmed(s, options_, here_, c, typical, first_norm_)) return s;
   }
-  return verdict::stationary(options_, here_, c.rho, derivative_error) ? Status::stationary : Status::running;
+  const bool stationary = verdict::stationary(options_, here_, c.rho, derivative_error) && !drifting(c);
+  return stationary ? Status::stationary : Status::running;
 }
 
 Status Minimiser::pass() {
@@ -126,6 +132,7 @@ Status Minimiser::pass() {
   step_.judge(ratio, trial);
   if (accept) {
     failures_ = 0;
+    long_steps_ = trial.size > long_step * trial.reference ? long_steps_ + 1 : 0;
     move();
     const Arithmetic arithmetic(observer_, work());
     step_.adopt(here_);
@@ -153,7 +160,7 @@ Status Minimiser::ending_without_progress() {
   }
   const bool visible = 0.5 * c.rho * c.rho > verdict::cost_rounding(here_);  // what the full step promises
   if ((visible && search_along(c.p)) || search_along(c.doubtful) || search_along(-c.doubtful)) return Status::running;
-  if (verdict::as_good_as_stationary(here_, c)) return Status::stationary;
+  if (verdict::as_good_as_stationary(here_, c) && !drifting(c)) return Status::stationary;
   if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_), problem_.derivative_error())) {
     return Status::stationary;
   }
@@ -183,6 +190,19 @@ bool Minimiser::search_along(const Vector& p) {
     }
   }
   return false;
+}
+
+// Whether x runs along a curved valley that J's errors hide: the path still went on in long steps, and so would the
+// full one, in a direction that the differences do not resolve. Where the minimum lies at infinity nothing else gives
+// it away. Parameters of which only a combination matters do not drift: along theirs r stays what it is.
+bool Minimiser::drifting(const Certificate& c) {
+  const bool doubtful = c.doubtful.size() > 0 && c.doubtful.any() && c.size > long_step * c.reference;
+  if (long_steps_ < many_long_steps || !doubtful || problem_.counts().nfev >= options_.max_nfev) return false;
+  Vector x = here_.x + aside * c.doubtful;
+  if (!admissible(x)) return false;
+  problem_.value(x, there_);
+  const bool the_same = std::isfinite(there_.cost) && (there_.r - here_.r).norm() <= invisible * here_.norm_r;
+  return !the_same;
 }
 
 // A single free parameter at the bottom of its own parabola, which J alone does not show where it vanishes there.
@@ -235,7 +255,8 @@ Status Minimiser::settle(Status success) {
     if (here_.rows.column_norms[j] != 0 || box_.fixed(j)) continue;
     if (problem_.counts().nfev + most_looks + 1 > options_.max_nfev) return Status::max_evaluations;
     const Surroundings found = look_around(
-        problem_, here_, j, verdict::cost_rounding(here_), [this](Vector& x) { return admissible(x); }, there_);
+        problem_, here_, j, largest_x_[j], verdict::cost_rounding(here_), [this](Vector& x) { return admissible(x); },
+        there_);
     if (found == Surroundings::plateau) return Status::flat;
     if (found != Surroundings::lower) continue;
     if (++escapes_ > most_escapes || !problem_.linearise(there_, next_)) return Status::flat;

@@ -43,6 +43,7 @@ class Minimiser {
   bool sharpen();
   void sharpen_ahead();
   bool at_the_bottom();
+  bool drifting(const Certificate& c);
   bool admissible(Vector& x) const;
   void restart(double fall);
   void move_freely(double fall);
@@ -64,7 +65,7 @@ class Minimiser {
   Status candidate_ = Status::running;
   double first_norm_ = 0, first_optimality_ = 0;
   Index accepted_ = 0;
-  int escapes_ = 0, searches_ = 0, fresh_starts_ = 0, failures_ = 0;
+  int escapes_ = 0, searches_ = 0, fresh_starts_ = 0, failures_ = 0, long_steps_ = 0;
   bool linearised_ = false;
   std::chrono::steady_clock::time_point begin_;
 };

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from marquardt import Result, lm_solve, lsqtr
+from marquardt import Result, least_squares, lm_solve, lsqtr
 
 from .problems import Array, Problem, log_relative_error
 
@@ -48,9 +48,19 @@ def _levenberg_marquardt(problem: Problem, start: Array) -> Result:
     )
 
 
-# Every method gets the exact Jacobian and stops at the first-order test of rounding level alone: with the
-# tolerances off, what is left is the method.
+def _plain(problem: Problem, start: Array) -> Result:
+    return least_squares(problem.residual, start, max_nfev=BUDGET)
+
+
+def _exact(problem: Problem, start: Array) -> Result:
+    return least_squares(problem.residual, start, problem.jacobian, max_nfev=BUDGET)
+
+
+# The plain call has differences for a Jacobian, which bound what can be known. All others get the exact one. All stop
+# at the first-order test of rounding level alone: with the tolerances off, what is left is the method.
 METHODS: dict[str, Method] = {
+    "plain": _plain,
+    "exact": _exact,
     "lm": _levenberg_marquardt,
     "tr-svd": _trust_region("svd", "jac"),
     "tr-qr": _trust_region("qr", "jac"),
