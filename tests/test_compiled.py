@@ -277,7 +277,11 @@ def test_an_exception_behind_a_ctypes_pointer_is_no_value(monkeypatch: pytest.Mo
             raise ZeroDivisionError("lost")
         return residual(x, n, r, m, user)  # type: ignore[no-any-return]
 
-    result = lm_solve(CompiledResidual(raises, 2, jacobian), X0)
+    # what ctypes returns after an exception is not defined: any value, NaN residuals behind it
+    try:
+        result = lm_solve(CompiledResidual(raises, 2, jacobian), X0)
+    except RuntimeError as error:
+        result = error.partial_result  # type: ignore[attr-defined]
     assert not result.success
     assert result.x[0] <= 0.5
     assert {type(entry.exc_value) for entry in lost} == {ZeroDivisionError}

@@ -678,7 +678,7 @@ def test_results_with_trees_answer() -> None:
     assert tree.names == ["gain", "rate[0]", "rate[1]"]
     np.testing.assert_allclose(tree.stderr, flat.stderr, rtol=1e-4)
     np.testing.assert_allclose(tree.confidence_intervals(), flat.confidence_intervals(), rtol=1e-4)
-    np.testing.assert_allclose(tree.profile("['rate'][0]").interval, flat.profile(1).interval, rtol=1e-4)
+    np.testing.assert_allclose(tree.profile("rate[0]").interval, flat.profile(1).interval, rtol=1e-4)
     again = pickle.loads(pickle.dumps(tree))
     np.testing.assert_array_equal(again.stderr, tree.stderr)
     matrix = lm_solve(lambda p: (A @ p - np.column_stack([B, 2 * B])).ravel(), np.zeros((3, 2)))

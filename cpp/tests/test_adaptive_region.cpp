@@ -57,7 +57,8 @@ TEST_CASE("adaptive region: in box and region no step promises more") {
     CHECK(feasible.contains(trial.x));
     CHECK((trial.x - here.x).norm() <= radius * 1.011);
     CHECK(trial.predicted == doctest::Approx(here.cost - model(here, trial.p)).epsilon(1e-9));
-    boxed += static_cast<int>(((trial.x - feasible.lower).array() == 0 || (trial.x - feasible.upper).array() == 0).any());
+    boxed +=
+        static_cast<int>(((trial.x - feasible.lower).array() == 0 || (trial.x - feasible.upper).array() == 0).any());
     // the radius is met to a tenth only where a wall is in the way
     for (int k = 0; k < 3000; ++k) {
       Vector p = radius * numbers.vector(4);

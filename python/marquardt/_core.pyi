@@ -46,6 +46,7 @@ def difference_jacobian(
     scheme: str,
     vectorized: bool,
 ) -> tuple[NDArray[float64], NDArray[float64], NDArray[float64]]: ...
+
 class Compiled:
     """Residuals and a Jacobian by their addresses."""
 
@@ -59,7 +60,7 @@ class Compiled:
     def __call__(self, x: Any, /) -> NDArray[float64]: ...
     def jacobian(self, x: Any, /) -> NDArray[float64]: ...
 
-def low_level(callable: tuple[Any, ...], /) -> tuple[int, int, str]: ...
+def low_level(capsule: tuple[Any, ...], /) -> tuple[int, int, str]: ...
 def minimise(
     fun: Callable[..., Any],
     jac: Any,
@@ -131,7 +132,7 @@ def bounded_plain(
     lower: NDArray[float64] | None,
     upper: NDArray[float64] | None,
     max_exchanges: int,
-    type: type,
+    result: type,
     ends: dict[int, Any],
 ) -> Any: ...
 def solve_bounded(

@@ -26,7 +26,7 @@ METHOD_OF_DOGBOX = "dogbox"
 SCHEME_OF_AUTO = "auto"
 
 METHODS = {"auto": METHOD_OF_AUTO, "trf": "trust_region", "dogbox": METHOD_OF_DOGBOX, "lm": "trust_region"}
-SUBPROBLEM = "svd"  # one factorisation a step, then every radius is free; gives the rank as well
+FEW = 16  # up to so many parameters an SVD a step costs next to nothing; then every radius is free
 _TR_SOLVERS = ("exact", "lsmr")
 _LSMR_OPTIONS = ("damp", "atol", "btol", "conlim", "maxiter", "show", "regularize")
 _MAD_OF_NORMAL = 0.6744897501960817  # the median of |r| for standard normal r
@@ -127,6 +127,7 @@ def solve(
     callback: Callable[..., Any] | None = None,
     workers: Any = None,
     max_time: float | None = None,
+    threads: int = 1,
     vectorized: bool = False,
     named: bool = False,
     dress: Dress | None = None,
@@ -159,7 +160,7 @@ def solve(
         lower=start.lower,
         upper=start.upper,
         method=METHODS[_arguments.choice("method", method, METHODS)],
-        subproblem=SUBPROBLEM,
+        subproblem="svd" if x.size <= FEW else "auto",
         scale=_scale(x_scale, x.size, tree),
         vectorized=bool(vectorized),
         loss=_arguments.loss(loss),
@@ -171,6 +172,7 @@ def solve(
             "gtol": gradient_tolerance,
             "max_nfev": 100 * x.size if max_nfev is None else _arguments.count("max_nfev", max_nfev, 1),
             "max_time": _arguments.seconds("max_time", max_time),
+            "threads": _arguments.count("threads", threads, 1),
         },
     )
     groups = None if jac_sparsity is None else _Groups(_pattern(jac_sparsity, x.size))

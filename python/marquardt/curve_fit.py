@@ -31,6 +31,7 @@ _SETTINGS = (  # those of least_squares that make sense for a curve
     "loss",
     "max_nfev",
     "max_time",
+    "threads",
     "tr_options",
     "tr_solver",
     "verbose",
@@ -205,8 +206,8 @@ def curve_fit(
         Values of parameters to hold, by name or index.
     **kwargs
         Settings of `least_squares`: callback, diff_step, f_scale, ftol, gtol, jac_sparsity, loss, max_nfev, max_time,
-        tr_options, tr_solver, verbose, workers, x_scale, xtol; and those of SciPy's leastsq: maxfev (max_nfev),
-        epsfcn (diff_step squared), diag (1 / x_scale).
+        threads, tr_options, tr_solver, verbose, workers, x_scale, xtol; and those of SciPy's leastsq: maxfev
+        (max_nfev), epsfcn (diff_step squared), diag (1 / x_scale).
 
     Returns
     -------

@@ -161,6 +161,7 @@ def lm_solve(
     vectorized: bool = False,
     outside: str = "move",
     max_time: float | None = None,
+    threads: int = 1,
     namespace: str = "",
 ) -> _result.Result:
     """Minimise ``0.5 * ||func(x)||**2`` subject to ``lower <= x <= upper`` by Levenberg-Marquardt.
@@ -218,6 +219,9 @@ def lm_solve(
         What to do with an `x0` outside the bounds.
     max_time : float, optional
         Seconds after which the best point so far is returned.
+    threads : int, default 1
+        Threads that reduce the rows of the Jacobian where that takes over about 3 ms. The same number gives the same
+        bits.
     namespace : str, optional
         Where optree finds the node types of `x0`, if they are registered under a name.
 
@@ -304,6 +308,7 @@ def lm_solve(
             "max_nfev": _arguments.count("max_nfev", max_nfev, 1),
             "lambda0": _arguments.number("lambda0", lambda0),
             "max_time": _arguments.seconds("max_time", max_time),
+            "threads": _arguments.count("threads", threads, 1),
             "keep_iterates": True,
         },
         observe=watch(_trees.of_vector(_arguments.callback("callback", callback), tree), extra, _table(log)),

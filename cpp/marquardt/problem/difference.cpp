@@ -209,7 +209,7 @@ void Differenced::straighten(const Vector& x, const Vector& r, Matrix& J) {
   std::vector<Stencil> again;
   for (Index j = 0; j < x.size(); ++j) {
     const double b = std::min(bend_[j], 1.0);
-    if (!(b > 0 && change_[j] > 0)) continue;
+    if (!(b > 0 && change_[j] > lost * precision() * F)) continue;
     const double t = std::cbrt(precision() * F / (change_[j] * b * b));
     if (t < much_shorter) {
       cap_[j] = size_[j] *= std::max(t, shortest);
@@ -220,9 +220,13 @@ void Differenced::straighten(const Vector& x, const Vector& r, Matrix& J) {
   }
   if (again.empty()) return;
   const Matrix before = J;
+  const Vector bent = bend_;
   measure(x, r, again, J);
   for (const Stencil& s : again) {
-    if (!J.col(s.column).allFinite()) J.col(s.column) = before.col(s.column);
+    const Index j = s.column;
+    if (J.col(j).allFinite() && bend_[j] < 0.5 * bent[j]) continue;
+    J.col(j) = before.col(j);  // a bend that stays is rounding
+    cap_[j] = infinity;
   }
 }
 

@@ -46,8 +46,8 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ty
   return farther || outlier ? Surroundings::plateau : Surroundings::no_effect;
 }
 
-bool bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
-                  const std::function<bool(Vector&)>& admissible) {
+std::optional<double> bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
+                                   const std::function<bool(Vector&)>& admissible) {
   const double h = beside * typical;
   std::array<double, 2> rise;
   Value there;
@@ -55,13 +55,13 @@ bool bottom_along(Problem& problem, const Point& here, Index j, double typical, 
     Vector point = here.x;
     point[j] += side == 0 ? -h : h;
     const double wanted = point[j];
-    if (!admissible(point) || point[j] != wanted) return false;
+    if (!admissible(point) || point[j] != wanted) return std::nullopt;
     problem.value(point, there);
     rise[static_cast<std::size_t>(side)] = -cost_fall(here, there);
-    if (!(rise[static_cast<std::size_t>(side)] > rounding) || !std::isfinite(there.cost)) return false;
+    if (!(rise[static_cast<std::size_t>(side)] > rounding) || !std::isfinite(there.cost)) return std::nullopt;
   }
   const double vertex = 0.5 * h * (rise[0] - rise[1]) / (rise[0] + rise[1]);
-  return std::abs(vertex) <= exact * typical;
+  return std::abs(vertex) <= exact * typical ? std::optional(vertex) : std::nullopt;
 }
 
 }  // namespace marquardt

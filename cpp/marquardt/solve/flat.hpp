@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "marquardt/problem/problem.hpp"
 
@@ -23,9 +24,10 @@ constexpr Index most_looks = 4;  // residual evaluations of one look around
 Surroundings look_around(Problem& problem, const Point& here, Index j, double typical, double rounding,
                          const std::function<bool(Vector&)>& admissible, Value& lower);
 
-// Whether x_j is the minimum of a parabola through points a thousandth of `typical` to either side: for a single
-// parameter the proof of a minimum where J itself vanishes, so that no measure built on J can tell.
-bool bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
-                  const std::function<bool(Vector&)>& admissible);
+// The way from x_j to the vertex of a parabola through points a thousandth of `typical` to either side, if that is next
+// to nothing: for a single parameter the proof of a minimum where J itself vanishes, so that no measure built on J can
+// tell.
+std::optional<double> bottom_along(Problem& problem, const Point& here, Index j, double typical, double rounding,
+                                   const std::function<bool(Vector&)>& admissible);
 
 }  // namespace marquardt

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "marquardt/linalg/safe_norm.hpp"
@@ -164,9 +165,11 @@ Status Minimiser::ending_without_progress() {
   if (verdict::degenerate_minimum(here_, c, certifier_.quick(here_), problem_.derivative_error())) {
     return Status::stationary;
   }
-  if (at_the_bottom()) return Status::stationary;
-  if (!visible) return Status::precision_limit;
-  if (fresh_starts_++ > 0) return step_.limit() == Status::running ? Status::stalled : step_.limit();
+  if (!visible) return at_the_bottom() ? Status::stationary : Status::precision_limit;
+  if (fresh_starts_++ > 0) {
+    if (at_the_bottom()) return Status::stationary;
+    return step_.limit() == Status::running ? Status::stalled : step_.limit();
+  }
   const Arithmetic arithmetic(observer_, work());
   step_.start(here_);  // once: the running maximum of the column norms may be what holds the method back
   return Status::running;
@@ -183,7 +186,8 @@ bool Minimiser::search_along(const Vector& p) {
     if (!admissible(x)) continue;
     problem_.value(x, there_);
     const double fall = cost_fall(here_, there_);
-    if (fall > least_fall && problem_.linearise(there_, next_)) {
+    if (!(fall > least_fall) || !problem_.linearise(there_, next_)) continue;
+    if (fall > verdict::cost_rounding(next_)) {  // far out r rounds more coarsely
       ++searches_;
       restart(fall);
       return true;
@@ -214,10 +218,24 @@ bool Minimiser::at_the_bottom() {
       last = j;
     }
   }
-  if (free != 1 || problem_.counts().nfev + 2 > options_.max_nfev) return false;
+  if (free != 1 || problem_.counts().nfev + 3 > options_.max_nfev) return false;
   const double typical = largest_x_[last] > 0 ? largest_x_[last] : 1;
-  return bottom_along(problem_, here_, last, typical, verdict::cost_rounding(here_),
-                      [this](Vector& x) { return admissible(x); });
+  const double rounding = verdict::cost_rounding(here_);
+  const std::optional<double> vertex =
+      bottom_along(problem_, here_, last, typical, rounding, [this](Vector& x) { return admissible(x); });
+  if (!vertex) return false;
+  Vector x = here_.x;
+  x[last] += *vertex;
+  if (!admissible(x)) return true;
+  problem_.value(x, there_);
+  const double fall = cost_fall(here_, there_);
+  if (fall >= -rounding && problem_.linearise(there_, next_)) {
+    move_freely(fall);
+    step_.adopt(here_);
+    record();
+    observer_.see(history_, here_);  // the last word either way
+  }
+  return true;
 }
 
 // Before the Jacobian of an accepted trial: where the old one already says that the trial is nearly stationary, the
