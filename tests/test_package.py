@@ -80,8 +80,20 @@ def test_import_brings_in_numpy_alone(brought_in: set[str]) -> None:
         # parts of NumPy that it leaves for later itself
         *("numpy.polynomial", "numpy.testing", "numpy.f2py", "numpy.ma"),
         # parts of Python that take milliseconds and that only some calls need
-        *("asyncio", "concurrent.futures", "ctypes.util", "doctest", "email", "html", "http", "importlib.metadata"),
-        *("json", "logging", "multiprocessing", "shutil", "socket", "subprocess", "tempfile", "unittest", "urllib"),
+        *(
+            "asyncio",
+            "concurrent.futures",
+            "ctypes.util",
+            "decimal",
+            "difflib",
+            "doctest",
+            "email",
+            "html",
+            "http",
+            "importlib.metadata",
+        ),
+        *("fractions", "json", "logging", "multiprocessing", "random", "shutil", "socket", "statistics", "subprocess"),
+        *("tempfile", "unittest", "urllib"),
         # parts of marquardt for the command line
         *("marquardt.__main__", "marquardt.nist", "argparse"),
     ],

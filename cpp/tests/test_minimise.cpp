@@ -699,9 +699,9 @@ TEST_CASE("minimise: a move found by a search is a pass of its own without a pre
 }
 
 TEST_CASE("minimise: residuals of single precision are judged by its rounding") {
-  // rho = 1e-4: the full step promises a fall of 5e-9, which is below the rounding of 0.5 in single precision
+  // rho = 4e-4: the full step promises a fall of 8e-8, which is about the rounding of 0.5 in single precision
   const auto ending = [](double rounding) {
-    FakeResidual residual([](const Vector&, Vector& r) { r = vector({1e-4, 1}); },
+    FakeResidual residual([](const Vector&, Vector& r) { r = vector({4e-4, 1}); },
                           [](const Vector&, Matrix& J) { J = vector({1, 0}); });
     residual.rounding = residual.error = rounding;
     FakeStep step([](const Point& here, Trial& trial) { go(trial, here.x.array() + 1, 0); });
@@ -1142,7 +1142,8 @@ TEST_CASE("minimise: parameters that only their sum determines by every method")
     const Point& here = solve.minimiser.best();
     check_first_order(here, Box::infinite(3), 1e-6);
     CHECK(here.x.allFinite());
-    CHECK(here.x[1] - here.x[0] == doctest::Approx(0.3));  // equal columns share every step
+    // equal columns share every Gauss-Newton step; the secant's model knows of no such thing
+    if (method.maker != make_adaptive_region) CHECK(here.x[1] - here.x[0] == doctest::Approx(0.3));
     CHECK(solve.step->rank() == 2);
   }
 }

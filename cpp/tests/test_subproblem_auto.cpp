@@ -60,7 +60,7 @@ TEST_CASE("scaled sigma: from above, and within a factor 3, in either form and a
   }
 }
 
-TEST_CASE("scaled sigma: one column is 1; a zero column, too few rows, overflow and dependent columns are 0") {
+TEST_CASE("scaled sigma: 0 of dependent or zero columns, of too few rows and of overflow, 1 of one column") {
   const auto of = [](const Matrix& J, Form form) {
     ScaledSigma estimate;
     return estimate(samples::reduce(form, J, Vector::Zero(J.rows())));

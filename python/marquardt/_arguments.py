@@ -5,11 +5,10 @@ Every refusal is one sentence: the argument, the rule, the value.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 import operator
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -235,9 +234,15 @@ def choice(name: str, value: Any, valid: Collection[str]) -> str:
     if isinstance(value, str) and value in valid:
         return value
     listed = ", ".join(repr(v) for v in valid)
+    raise ValueError(f"{name} must be one of {listed}, got {brief(value)}{near_miss(value, valid)}")
+
+
+def near_miss(value: Any, valid: Iterable[str]) -> str:
+    """For the end of a message: which valid name a wrong one is near to, if any."""
+    import difflib  # costs an import more than most solves take, and only a misspelt name needs it
+
     near = difflib.get_close_matches(value, valid, n=1) if isinstance(value, str) else []
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"{name} must be one of {listed}, got {brief(value)}{hint}")
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def callback(name: str, value: Any) -> Callable[..., Any] | None:

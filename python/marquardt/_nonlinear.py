@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import inspect
 import operator
@@ -367,8 +366,7 @@ def _places(key: Any, labels: tuple[str, ...]) -> list[int]:
         where = [j for j, label in enumerate(labels) if label == name or label.startswith((f"{name}[", f"{name}."))]
         if where:
             return where
-        near = difflib.get_close_matches(name, labels, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = _arguments.near_miss(name, labels)
         raise ValueError(f"fixed names a parameter {key!r} that is none of {', '.join(labels)}{hint}")
     try:
         j = operator.index(key)

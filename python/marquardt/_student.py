@@ -13,12 +13,10 @@ normal by the expansions of Cornish and Fisher (Abramowitz & Stegun 26.7.5 and i
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 _EPS = 2.0**-52
 _TINY = 1e-300  # what Lentz's method puts for a zero denominator
 _LOG_LARGEST = 709.0  # logarithm of the largest number, rounded down
-_NORMAL = NormalDist()
 _MANY = 1e5  # degrees of freedom from which the expansions are as good as the fraction
 _NEAR = 1e-3  # and t^2 / nu up to which: the first term left out is about its fourth power
 _STIRLING_FROM = 40.0  # the first term left out of the series is 17 / (14336 a^7), below 1e-14 from here on
@@ -42,7 +40,9 @@ def quantile(p: float, dof: float) -> float:
         return -math.inf
     if p == 0.5:
         return 0.0
-    normal = -_NORMAL.inv_cdf(p)
+    from statistics import NormalDist  # half the time of importing this package, and only intervals need it
+
+    normal = -NormalDist().inv_cdf(p)
     if dof >= _MANY and normal * normal < _NEAR * dof:
         return -_from_normal(normal, dof)
     # Both lie left of the root: the tail of T is heavier than the normal one, and its density falls from t = 0 on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import math
@@ -278,8 +277,7 @@ def _read_settings(given: dict[str, Any]) -> dict[str, Any]:
             raise ValueError("args is no argument of curve_fit: bind extra arguments of f by functools.partial")
         else:
             known = (*_SETTINGS, *_ALIASES)
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = _arguments.near_miss(name, known)
             raise TypeError(f"curve_fit has no argument {name!r}{hint}; its settings are {', '.join(known)}")
     return settings
 
@@ -494,8 +492,7 @@ def _named(p0: Mapping[Any, Any], names: tuple[str, ...], open_ended: bool) -> t
 def _index(argument: str, name: Any, names: tuple[str, ...]) -> int:
     if name in names:
         return names.index(name)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    hint = _arguments.near_miss(name, names)
     raise ValueError(f"{argument} names a parameter {name!r} that is none of {', '.join(names)}{hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -220,8 +219,7 @@ def _read_options(options: Mapping[str, Any] | None, iterations: int) -> tuple[s
     given = dict(options) if options else {}
     for name in given:
         if name not in _OPTION_NAMES:
-            near = difflib.get_close_matches(str(name), _OPTION_NAMES, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = _arguments.near_miss(name, _OPTION_NAMES)
             raise ValueError(f"unknown option {name!r}{hint}; the options are {', '.join(_OPTION_NAMES)}")
     subproblem = _TR_METHODS[_arguments.choice("tr_method", given.pop("tr_method", "svd"), _TR_METHODS)]
     max_nfev = given.pop("max_nfev", None)

@@ -4,6 +4,7 @@
 // Reference: Conn, Gould & Toint, Trust-Region Methods, 6.1 and 17.4.
 #include "marquardt/linalg/model.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 
@@ -20,6 +21,11 @@ void Model::set(const Reduced& rows, const VectorView& d, const VectorView& C) {
   curved_ = (C_.array() != 0).any();
   image_u_.resize(n);
   image_v_.resize(n);
+}
+
+Index Model::most_rank() const {
+  const Index curved = curved_ ? (C_.array() != 0).count() : 0;
+  return std::min(size(), rows_->rows + curved);
 }
 
 // R (d .* u) or H (d .* u)

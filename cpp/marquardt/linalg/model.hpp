@@ -30,6 +30,7 @@ class Model {
   const Vector& C() const { return C_; }
   const Vector& gradient() const { return g_hat_; }  // d .* g
   bool has_curvature() const { return curved_; }     // any C != 0
+  Index most_rank() const;                           // of B + C by the number of rows and of C's entries
 
   // m(0) - m(p_hat): what the model promises. Never NaN for finite input.
   double decrease(const VectorView& p_hat) const;
@@ -42,8 +43,9 @@ class Model {
   };
   Quadratic along(const VectorView& s, const VectorView& u) const;
 
- private:
   double curvature(const VectorView& u, const VectorView& v) const;  // u'(A'A + C)v
+
+ private:
   void map(const VectorView& u, Vector& scaled, Vector& image) const;
 
   const Reduced* rows_ = nullptr;

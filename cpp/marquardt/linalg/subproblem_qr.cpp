@@ -90,8 +90,9 @@ class Qr final : public Subproblem {
     const Index n = root_.T.cols();
     const double tolerance = rank_tolerance_ > 0 ? rank_tolerance_ : static_cast<double>(n) * epsilon;
     const double threshold = tolerance * std::abs(root_.T(0, 0));
+    const Index most = root_.model->most_rank();
     rank_ = 0;
-    while (rank_ < n && std::abs(root_.T(rank_, rank_)) > threshold) ++rank_;
+    while (rank_ < most && std::abs(root_.T(rank_, rank_)) > threshold) ++rank_;
     root_.T.bottomRows(n - rank_).setZero();
     root_.w.tail(n - rank_).setZero();
     step_.resize(n);

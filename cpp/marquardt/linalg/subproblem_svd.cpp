@@ -107,8 +107,9 @@ class Svd final : public Subproblem {
 
   void cut_at_rank() {
     const double threshold = static_cast<double>(sigma_.size()) * epsilon * sigma_[0];
+    const Index most = root_.model->most_rank();
     rank_ = 0;
-    while (rank_ < sigma_.size() && sigma_[rank_] > threshold) ++rank_;
+    while (rank_ < most && sigma_[rank_] > threshold) ++rank_;
   }
 
   Root root_;

@@ -86,7 +86,9 @@ bool covariance_of_all(const MatrixView& J, double noise, double variance, Matri
   const bool possible = J.rows() >= n && std::isfinite(variance);
   const double scatter = std::sqrt(variance);
   if (possible && (by_gram(J, scatter, half) || by_triangle(J, noise, scatter, half))) {
-    C.noalias() = half * half.transpose();
+    C.setZero(n, n);
+    C.selfadjointView<Eigen::Lower>().rankUpdate(half);
+    C.triangularView<Eigen::StrictlyUpper>() = C.transpose();
     if (C.allFinite()) return true;
   }
   C.setConstant(n, n, infinity);

@@ -30,6 +30,8 @@ constexpr double long_step = 1e-3;
 constexpr int many_long_steps = 3;
 // A tenth of x along a doubtful direction changes r by no more than this share where the direction has no effect.
 constexpr double aside = 0.1, invisible = 1e-6;
+// A parameter whose usual size changes r by no more than this share of ||r||, as far as J knows, may well be on a ridge.
+constexpr double faint = 1e-6;
 // Trials rejected in a row before a wrong J is suspected.
 constexpr int failures_to_sharpen = 2;
 // The shortest fraction of the full step tried: half the digits, beyond which a fall of the cost is lost in rounding.
@@ -265,17 +267,22 @@ bool Minimiser::sharpen() {
   return true;
 }
 
-// Before a success is claimed: a free parameter whose column is zero is looked at elsewhere. A lower cost there is
-// where the solve goes on.
+// Before a success is claimed: a free parameter whose column is zero, or lost in the errors of differences, is looked
+// at elsewhere. A lower cost there is where the solve goes on.
 Status Minimiser::settle(Status success) {
   if (success == Status::zero_residual) return success;
   for (Index j = 0; j < box_.size(); ++j) {
-    if (here_.rows.column_norms[j] != 0 || box_.fixed(j)) continue;
-    if (problem_.counts().nfev + most_looks + 1 > options_.max_nfev) return Status::max_evaluations;
+    const double effect = here_.rows.column_norms[j] * (largest_x_[j] > 0 ? largest_x_[j] : 1);
+    const bool zero = here_.rows.column_norms[j] == 0;
+    if (box_.fixed(j) || !(zero || effect <= faint * here_.norm_r)) continue;
+    if (problem_.counts().nfev + most_looks + 1 > options_.max_nfev) {
+      if (zero) return Status::max_evaluations;
+      continue;
+    }
     const Surroundings found = look_around(
         problem_, here_, j, largest_x_[j], verdict::cost_rounding(here_), [this](Vector& x) { return admissible(x); },
         there_);
-    if (found == Surroundings::plateau) return Status::flat;
+    if (zero && found == Surroundings::plateau) return Status::flat;
     if (found != Surroundings::lower) continue;
     if (++escapes_ > most_escapes || !problem_.linearise(there_, next_)) return Status::flat;
     restart(cost_fall(here_, there_));

@@ -144,7 +144,7 @@ double AdaptiveRegion::first_radius(const Point& here) const {
   const Vector x_hat = (d_.array() > 0).select(here.x.array() / d_.array(), 0.0);
   const double norm = safe_norm(model_.gradient());
   const Vector u = norm > 0 ? Vector(model_.gradient() / norm) : model_.gradient();
-  const double curvature = 2 * model_.along(Vector::Zero(u.size()), u).a;
+  const double curvature = model_.curvature(u, u);
   const double cauchy = curvature > 0 ? norm / curvature : 0;
   return std::max(safe_norm(x_hat), cauchy);  // where x0 is near 0 its length is no guide
 }

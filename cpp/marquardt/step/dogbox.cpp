@@ -60,7 +60,7 @@ double cauchy_length(const Model& model, Vector& u) {
   u = model.gradient();
   if (!(norm > 0)) return 0;
   u /= -norm;  // of length 1: its curvature does not overflow
-  const double curvature = 2 * model.along(Vector::Zero(u.size()), u).a;
+  const double curvature = model.curvature(u, u);
   return curvature > 0 ? norm / curvature : infinity;
 }
 

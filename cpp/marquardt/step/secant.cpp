@@ -37,7 +37,8 @@ void Secant::update(const Vector& x, const Vector& g, const Point& here) {
   y_ /= sy;
   B_.noalias() += w_ * y_.transpose();
   B_.noalias() += y_ * w_.transpose();
-  B_.noalias() -= s_.dot(w_) * (y_ * y_.transpose());
+  s_ = s_.dot(w_) * y_;
+  B_.noalias() -= s_ * y_.transpose();
   if (B_.allFinite()) S_.swap(B_);
 }
 
