@@ -82,7 +82,7 @@ class AdaptiveRegion : public Step {
   Curvature curvature_;
   Secant secant_;
   BoxQp box_qp_;
-  Eigen::VectorXi active_;  // of the last box QP; empty before the first
+  Eigen::VectorXi active_;  // of the last box QP, if there was one
   Vector d_, C_, whole_d_, whole_C_, p_hat_, bent_, x_hat_, lower_, upper_, x_, g_;
   Matrix damped_, whole_matrix_;
   Trial trial_;
@@ -91,6 +91,7 @@ class AdaptiveRegion : public Step {
   double too_long_ = 0;  // length of the last trial if it was rejected
   double foretold_ = 0;  // the fall of the last trial by the model with S
   bool stuck_ = false, prefer_secant_ = false, factored_secant_ = false, turn_ = false, cut_ = false, seen_ = false;
+  bool moved_ = false, boxed_ = false;  // since the start: a point before this one, a box QP
 };
 
 void AdaptiveRegion::start(const Point& here) {
@@ -98,8 +99,7 @@ void AdaptiveRegion::start(const Point& here) {
   curvature_.forget();
   secant_.forget();
   prefer_secant_ = turn_ = stuck_ = false;
-  x_.resize(0);
-  active_.resize(0);
+  moved_ = boxed_ = false;
   adopt(here);
   Delta_ = first_radius(here) * options_.initial_trust_ratio;
   if (!(Delta_ > 0 && std::isfinite(Delta_))) Delta_ = 1;
@@ -113,7 +113,7 @@ void AdaptiveRegion::adopt(const Point& here) {
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
   curvature_.adopt(here, d_);
-  if (x_.size() > 0) secant_.update(x_, g_, here);
+  if (std::exchange(moved_, true)) secant_.update(x_, g_, here);
   factored_secant_ = false;
   turn_ = false;
   x_ = here.x;
@@ -212,7 +212,7 @@ void AdaptiveRegion::bend(const Point& here) {
 double AdaptiveRegion::boxed_length(double alpha) {
   damped_ = whole_matrix_;
   damped_.diagonal().array() += alpha;
-  if (active_.size() == box_.size()) {
+  if (std::exchange(boxed_, true)) {
     box_qp_.solve(damped_, whole_.gradient(), lower_, upper_, active_, p_hat_);
   } else {
     p_hat_.setZero(box_.size());

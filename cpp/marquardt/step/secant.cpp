@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "marquardt/linalg/safe_norm.hpp"
 
@@ -19,7 +20,12 @@ constexpr int most_solves = 60;
 
 }  // namespace
 
-void Secant::forget() { S_.resize(0, 0); }
+void Secant::forget() { known_ = false; }
+
+double Secant::curvature(const Vector& p) const {
+  image_.noalias() = S_ * p;
+  return p.dot(image_);
+}
 
 void Secant::update(const Vector& x, const Vector& g, const Point& here) {
   const Index n = x.size();
@@ -29,7 +35,7 @@ void Secant::update(const Vector& x, const Vector& g, const Point& here) {
   w_ = here.g() - pulled_;
   const double sy = s_.dot(y_);
   if (!(std::abs(sy) > orthogonal * safe_norm(s_) * safe_norm(y_))) return;
-  if (!known()) S_.setZero(n, n);
+  if (!std::exchange(known_, true)) S_.setZero(n, n);
   const double sSs = curvature(s_);
   const double tau = sSs != 0 ? std::min(1.0, std::abs(s_.dot(w_)) / std::abs(sSs)) : 1;
   B_ = tau * S_;
@@ -44,32 +50,44 @@ void Secant::update(const Vector& x, const Vector& g, const Point& here) {
 
 void Secant::factor(const Model& model) {
   model.matrix(B_);
-  B_.noalias() += model.d().asDiagonal() * S_ * model.d().asDiagonal();
-  eigen_.compute(B_);
-  pull_.noalias() = eigen_.eigenvectors().transpose() * model.gradient();
+  for (Index j = 0; j < B_.cols(); ++j) B_.col(j) += model.d()[j] * model.d().cwiseProduct(S_.col(j));
+  const double scale = normaliser(B_.cwiseAbs().maxCoeff(), 1000);
+  B_ *= scale;
+  reduced_.compute(B_);
+  reduced_.matrixQ().evalTo(Q_, work_);
+  diagonal_ = reduced_.diagonal();
+  beside_ = reduced_.subDiagonal();
+  eigen_.computeFromTridiagonal(diagonal_, beside_);
+  lambda_ = eigen_.eigenvalues() / scale;
+  work_.noalias() = Q_.transpose() * model.gradient();
+  pull_.noalias() = eigen_.eigenvectors().transpose() * work_;
 }
 
 double Secant::length(double alpha) {
-  along_ = -pull_.array() / (eigen_.eigenvalues().array() + alpha);
+  along_ = -pull_.array() / (lambda_.array() + alpha);
   return safe_norm(along_);
+}
+
+void Secant::assemble(Vector& p_hat) {
+  work_.noalias() = eigen_.eigenvectors() * along_;
+  p_hat.noalias() = Q_ * work_;
 }
 
 // More & Sorensen: the full step if B is positive definite and it fits; else ||p(alpha)|| = Delta right of -lambda_1,
 // by Newton on 1/||p||; in the hard case the smallest eigenvector fills the step up to Delta.
 bool Secant::solve(double Delta, Vector& p_hat) {
-  const Vector& lambda = eigen_.eigenvalues();
-  const double largest = lambda.cwiseAbs().maxCoeff();
-  if (lambda[0] > unsure * epsilon * largest && length(0) <= Delta) {
-    p_hat.noalias() = eigen_.eigenvectors() * along_;
+  const double largest = lambda_.cwiseAbs().maxCoeff();
+  if (lambda_[0] > unsure * epsilon * largest && length(0) <= Delta) {
+    assemble(p_hat);
     return false;
   }
-  double low = std::max(0.0, -lambda[0]) + epsilon * largest, high = low + safe_norm(pull_) / Delta;
+  double low = std::max(0.0, -lambda_[0]) + epsilon * largest, high = low + safe_norm(pull_) / Delta;
   double alpha = low, f = length(low);
   if (f < Delta) {  // the hard case: nothing pulls along the lowest eigenvector
     along_[0] += std::copysign(std::sqrt((Delta - f) * (Delta + f)), along_[0]);
   } else {
     for (int k = 0; k < most_solves && std::abs(f - Delta) > tolerance * Delta; ++k) {
-      const double slope = -(along_.array().square() / (lambda.array() + alpha)).sum() / f;
+      const double slope = -(along_.array().square() / (lambda_.array() + alpha)).sum() / f;
       (f > Delta ? low : high) = alpha;
       const double newton = alpha - (f - Delta) * f / (Delta * slope);
       alpha = newton > low && newton < high ? newton : std::sqrt(low) * std::sqrt(high);
@@ -77,7 +95,7 @@ bool Secant::solve(double Delta, Vector& p_hat) {
     }
   }
   along_ *= Delta / safe_norm(along_);
-  p_hat.noalias() = eigen_.eigenvectors() * along_;
+  assemble(p_hat);
   return true;
 }
 

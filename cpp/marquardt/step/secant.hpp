@@ -26,8 +26,8 @@ class Secant {
   // The trial that learn saw was accepted: S for the new point.
   void update(const Vector& x, const Vector& g, const Point& here);
 
-  bool known() const { return S_.size() > 0; }
-  double curvature(const Vector& p) const { return p.dot(S_ * p); }  // p'S p
+  bool known() const { return known_; }
+  double curvature(const Vector& p) const;  // p'S p
 
   // Once per point and model: eigenvalues of A'A + C + diag(d) S diag(d).
   void factor(const Model& model);
@@ -36,12 +36,20 @@ class Secant {
   bool solve(double Delta, Vector& p_hat);
 
  private:
-  double length(double alpha);  // of the step at alpha, left in `along_`
+  double length(double alpha);   // of the step at alpha, left in `along_`
+  void assemble(Vector& p_hat);  // from `along_`
 
+  bool known_ = false;
   Matrix S_, B_;
+  // Q (V diag(lambda) V') Q' = A'A + C + diag(d) S diag(d); apart, as Eigen's eigenvalue solver of a whole matrix
+  // allocates each time
+  Eigen::Tridiagonalization<Matrix> reduced_;
   Eigen::SelfAdjointEigenSolver<Matrix> eigen_;
+  Matrix Q_;
+  Vector diagonal_, beside_, lambda_, work_;
   Vector pulled_, s_, y_, w_;
-  Vector pull_, along_;  // gradient and step in the eigenvectors' coordinates
+  mutable Vector image_;  // S p
+  Vector pull_, along_;   // gradient and step in the eigenvectors' coordinates
 };
 
 }  // namespace marquardt
