@@ -119,9 +119,21 @@ py::array iterates_array(const History& history, Index n) {
   return rows;
 }
 
+// Names of the fields, made once.
+struct Names {
+  py::object x = interned("x"), success = interned("success"), status = interned("status"),
+             message = interned("message"), cost = interned("cost"), residuals = interned("residuals"),
+             jacobian = interned("jacobian"), grad = interned("grad"), v = interned("v"),
+             optimality = interned("optimality"), active_mask = interned("active_mask"), rank = interned("rank"),
+             control = interned("control"), nfev = interned("nfev"), njev = interned("njev"),
+             nfev_differences = interned("nfev_differences"), nit = interned("nit"), seconds = interned("seconds"),
+             seconds_function = interned("seconds_function"), seconds_jacobian = interned("seconds_jacobian"),
+             history = interned("history"), iterates = interned("iterates");
+};
+
 // What belongs to a linearised point; where there is none, NaN in the same shapes. v: distances to the bounds that -g
 // points at.
-void report_linearisation(const Minimiser& minimiser, const Box& box, py::dict& d) {
+void report_linearisation(const Minimiser& minimiser, const Box& box, const Names& names, const py::dict& d) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   const Point& here = minimiser.best();
   const bool known = minimiser.linearised();
@@ -129,40 +141,40 @@ void report_linearisation(const Minimiser& minimiser, const Box& box, py::dict& 
   const Vector g = known ? here.g() : Vector(Vector::Constant(n, nan));
   Vector v, dv;
   coleman_li::scaling(here.x, g, box, v, dv);
-  d["jacobian"] = known ? array_of(here.J) : array_of(Matrix(Matrix::Constant(here.r.size(), n, nan)));
-  d["grad"] = array_of(g);
-  d["v"] = array_of(v);
-  d["optimality"] = known ? minimiser.step().optimality() : nan;
-  d["active_mask"] = array_of(known ? minimiser.active() : Eigen::VectorXi(Eigen::VectorXi::Zero(n)));
-  d["rank"] = known ? minimiser.step().rank() : 0;
-  d["control"] = known ? minimiser.step().control() : nan;
+  set_item(d, names.jacobian, known ? array_of(here.J) : array_of(Matrix(Matrix::Constant(here.r.size(), n, nan))));
+  set_item(d, names.grad, array_of(g));
+  set_item(d, names.v, array_of(v));
+  set_item(d, names.optimality, py::float_(known ? minimiser.step().optimality() : nan));
+  set_item(d, names.active_mask, array_of(known ? minimiser.active() : Eigen::VectorXi(Eigen::VectorXi::Zero(n))));
+  set_item(d, names.rank, py::int_(known ? minimiser.step().rank() : 0));
+  set_item(d, names.control, py::float_(known ? minimiser.step().control() : nan));
 }
 
-py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& box, Status status) {
+py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& box, Status status, const Names& names) {
   const Point& here = minimiser.best();
   const Counts counts = problem.counts();
   py::dict d;
-  d["x"] = array_of(here.x);
-  d["success"] = succeeded(status);
-  d["status"] = static_cast<int>(status);
-  d["message"] = entry(status).sentence;
-  d["cost"] = here.cost;
-  d["residuals"] = array_of(here.raw.size() > 0 ? here.raw : here.r);
-  report_linearisation(minimiser, box, d);
-  d["nfev"] = counts.nfev;
-  d["njev"] = counts.njev;
-  d["nfev_differences"] = counts.differences;
-  d["nit"] = minimiser.iterations();
-  d["seconds"] = minimiser.seconds();
-  d["seconds_function"] = counts.seconds_value;
-  d["seconds_jacobian"] = counts.seconds_jacobian;
-  d["history"] = history_array(minimiser.history());
-  d["iterates"] = iterates_array(minimiser.history(), here.x.size());
+  set_item(d, names.x, array_of(here.x));
+  set_item(d, names.success, py::bool_(succeeded(status)));
+  set_item(d, names.status, py::int_(static_cast<int>(status)));
+  set_item(d, names.message, py::str(entry(status).sentence));
+  set_item(d, names.cost, py::float_(here.cost));
+  set_item(d, names.residuals, array_of(here.raw.size() > 0 ? here.raw : here.r));
+  report_linearisation(minimiser, box, names, d);
+  set_item(d, names.nfev, py::int_(counts.nfev));
+  set_item(d, names.njev, py::int_(counts.njev));
+  set_item(d, names.nfev_differences, py::int_(counts.differences));
+  set_item(d, names.nit, py::int_(minimiser.iterations()));
+  set_item(d, names.seconds, py::float_(minimiser.seconds()));
+  set_item(d, names.seconds_function, py::float_(counts.seconds_value));
+  set_item(d, names.seconds_jacobian, py::float_(counts.seconds_jacobian));
+  set_item(d, names.history, history_array(minimiser.history()));
+  set_item(d, names.iterates, iterates_array(minimiser.history(), here.x.size()));
   return d;
 }
 
 // Returns (report, None), or (report of the best point so far, the exception that ended the solve).
-py::tuple solve(const Request& request) {
+py::tuple solve(const Request& request, const Names& names) {
   const Functions functions = read_functions(request);
   PyObserver observer(request.observe, functions.lock);
   Problem problem(*functions.residual, request.x0.size(), subproblem_kind(request.subproblem), observer, request.loss);
@@ -172,11 +184,11 @@ py::tuple solve(const Request& request) {
   const auto interrupted = [&](py::error_already_set& error) {
     const py::object exception = error.value();
     if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
-    return py::make_tuple(report(minimiser, problem, request.box, Status::interrupted), exception);
+    return py::make_tuple(report(minimiser, problem, request.box, Status::interrupted, names), exception);
   };
   try {
     const Status status = run(minimiser, request.x0, functions.lock);
-    return py::make_tuple(report(minimiser, problem, request.box, status), py::none());
+    return py::make_tuple(report(minimiser, problem, request.box, status, names), py::none());
   } catch (py::error_already_set& error) {
     return interrupted(error);
   } catch (py::builtin_exception& error) {  // what the callbacks' own checks raise
@@ -214,14 +226,16 @@ void bind_minimise(py::module_& m) {
       .def_readonly("accepted", &Record::accepted);
   m.def(
       "minimise",
-      [](py::object fun, py::object jac, const FloatArray& x0, const FloatArray& lower, const FloatArray& upper,
-         const std::string& method, const std::string& subproblem, const py::dict& options, py::tuple args,
-         const FloatArray& scale, bool vectorized, bool ravel, const py::object& loss, const FloatArray& f_scale,
-         const FloatArray& diff_step, py::object observe) {
+      [names = Names()](py::object fun, py::object jac, const FloatArray& x0, const FloatArray& lower,
+                        const FloatArray& upper, const std::string& method, const std::string& subproblem,
+                        const py::dict& options, py::tuple args, const FloatArray& scale, bool vectorized, bool ravel,
+                        const py::object& loss, const FloatArray& f_scale, const FloatArray& diff_step,
+                        py::object observe) {
         return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, vector_of(x0),
                       Box{vector_of(lower), vector_of(upper)}, method, subproblem, vector_of(scale),
                       read_loss(loss, vector_of(f_scale)), !py::isinstance<py::str>(loss), vector_of(diff_step),
-                      read_options(options), std::move(observe)});
+                      read_options(options), std::move(observe)},
+                     names);
       },
       py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"), py::arg("method"),
       py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"), py::arg("vectorized"),

@@ -90,6 +90,9 @@ struct Numbers {
   double rounding = epsilon;
 };
 
+// Rows at a time of a transposition: few enough to stay in the first cache while every column takes its share.
+constexpr Index rows_at_once = 32;
+
 // Copies a real array of at most two dimensions into `out` (already sized), reading strides as they are.
 template <class Derived>
 void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Index col_stride,
@@ -98,7 +101,12 @@ void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Ind
   using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
   const Index size = static_cast<Index>(sizeof(Scalar));
   using View = Eigen::Map<const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Strides>;
-  out = View(static_cast<const Scalar*>(a.data()), rows, cols, Strides(col_stride / size, row_stride / size));
+  const View in(static_cast<const Scalar*>(a.data()), rows, cols, Strides(col_stride / size, row_stride / size));
+  const Index block = std::abs(row_stride) > std::abs(col_stride) ? rows_at_once : rows;
+  for (Index i = 0; i < rows; i += block) {
+    const Index count = std::min(block, rows - i);
+    out.middleRows(i, count) = in.middleRows(i, count);
+  }
 }
 
 // A Jacobian of m rows and n columns, into J. Returns the unit of rounding of its numbers.

@@ -30,7 +30,7 @@ constexpr double long_step = 1e-3;
 constexpr int many_long_steps = 3;
 // A tenth of x along a doubtful direction changes r by no more than this share where the direction has no effect.
 constexpr double aside = 0.1, invisible = 1e-6;
-// A parameter whose usual size changes r by no more than this share of ||r||, as far as J knows, may well be on a ridge.
+// A parameter whose usual size changes r by no more than this share of ||r||, as far as J knows, may be on a ridge.
 constexpr double faint = 1e-6;
 // Trials rejected in a row before a wrong J is suspected.
 constexpr int failures_to_sharpen = 2;
