@@ -25,7 +25,6 @@ METHOD_OF_DOGBOX = "dogbox"
 SCHEME_OF_AUTO = "auto"
 
 METHODS = {"auto": METHOD_OF_AUTO, "trf": "trust_region", "dogbox": METHOD_OF_DOGBOX, "lm": "trust_region"}
-FEW = 16  # up to so many parameters an SVD a step costs next to nothing; then every radius is free
 _TR_SOLVERS = ("exact", "lsmr")
 _LSMR_OPTIONS = ("damp", "atol", "btol", "conlim", "maxiter", "show", "regularize")
 _MAD_OF_NORMAL = 0.6744897501960817  # the median of |r| for standard normal r
@@ -159,7 +158,7 @@ def solve(
         lower=start.lower,
         upper=start.upper,
         method=METHODS[_arguments.choice("method", method, METHODS)],
-        subproblem="svd" if x.size <= FEW else "auto",
+        subproblem="auto",
         scale=_scale(x_scale, x.size, tree),
         vectorized=bool(vectorized),
         loss=_arguments.loss(loss),
