@@ -67,20 +67,8 @@ struct Names {
   py::object no_values, nothing = py::tuple(0);
 };
 
-// A new array in C order, from NumPy itself: pybind11 would lay out shape and strides in vectors first.
-Array new_array(std::initializer_list<py::ssize_t> shape) {
-  const auto& api = py::detail::npy_api::get();
-  PyObject* made =
-      api.PyArray_NewFromDescr_(api.PyArray_Type_, py::dtype::of<double>().release().ptr(),
-                                static_cast<int>(shape.size()), shape.begin(), nullptr, nullptr, 0, nullptr);
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<Array>(made);
-}
-
-double* data_of(const Array& array) { return reinterpret_cast<double*>(py::detail::array_proxy(array.ptr())->data); }
-
 Array copy_out(const Matrix& M, bool column) {
-  Array out = column ? new_array({M.rows()}) : new_array({M.rows(), M.cols()});
+  Array out = column ? new_array<double>({M.rows()}) : new_array<double>({M.rows(), M.cols()});
   double* to = data_of(out);
   for (Index i = 0; i < M.rows(); ++i) {
     for (Index j = 0; j < M.cols(); ++j) *to++ = M(i, j);
@@ -207,9 +195,10 @@ class Gathered {
 // Many plain systems, tall or square, by automatic choice of the method.
 py::dict solve_plain_stack(const Contiguous& A, const Contiguous& b, double rcond) {
   const Index count = A.shape(0), m = A.shape(1), n = A.shape(2), k = b.shape(2);
-  const Array x = new_array({count, n, k}), residuals = new_array({count, m, k}), cost = new_array({count, k, 1}),
-              rank = new_array({count, 1, 1}), condition = new_array({count, 1, 1}),
-              triangle = new_array({count, n, n}), used = new_array({count, 1, 1}), dof = new_array({count, 1, 1});
+  const Array x = new_array<double>({count, n, k}), residuals = new_array<double>({count, m, k}),
+              cost = new_array<double>({count, k, 1}), rank = new_array<double>({count, 1, 1}),
+              condition = new_array<double>({count, 1, 1}), triangle = new_array<double>({count, n, n}),
+              used = new_array<double>({count, 1, 1}), dof = new_array<double>({count, 1, 1});
   const LinearStack stack{A.data(), b.data(), count, m, n, k};
   const LinearStackFit fit{data_of(x),    data_of(residuals), data_of(cost),
                            data_of(rank), data_of(condition), data_of(triangle)};
@@ -226,10 +215,10 @@ py::dict solve_plain_stack(const Contiguous& A, const Contiguous& b, double rcon
   out["cost"] = cost;
   out["rank"] = rank;
   out["condition"] = condition;
-  out["singular_values"] = new_array({count, 0, 1});
+  out["singular_values"] = new_array<double>({count, 0, 1});
   out["triangle"] = triangle;
-  out["null_space"] = new_array({0, 0, 0});
-  out["basis"] = new_array({0, 0, 0});
+  out["null_space"] = new_array<double>({0, 0, 0});
+  out["basis"] = new_array<double>({0, 0, 0});
   out["ridge"] = used;
   out["dof"] = dof;
   return out;

@@ -8,6 +8,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "marquardt/base/types.hpp"
 
@@ -15,12 +16,28 @@ namespace marquardt::bind {
 
 namespace py = pybind11;
 
-// A new array with a copy of the values, column-major. pybind11's own cast makes two arrays on the way to one.
+// A new array from NumPy itself: pybind11 would lay out shape and strides in vectors first.
+template <class Scalar>
+py::array_t<Scalar> new_array(std::initializer_list<py::ssize_t> shape, bool column_major = false) {
+  const auto& api = py::detail::npy_api::get();
+  PyObject* made = api.PyArray_NewFromDescr_(api.PyArray_Type_, py::dtype::of<Scalar>().release().ptr(),
+                                             static_cast<int>(shape.size()), shape.begin(), nullptr, nullptr,
+                                             column_major ? py::detail::npy_api::NPY_ARRAY_F_CONTIGUOUS_ : 0, nullptr);
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::array_t<Scalar>>(made);
+}
+
+template <class Array>
+auto* data_of(const Array& array) {
+  return reinterpret_cast<typename Array::value_type*>(py::detail::array_proxy(array.ptr())->data);
+}
+
+// A new array with a copy of the values, column-major.
 template <class Scalar, int Columns>
 py::array array_of(const Eigen::Matrix<Scalar, Eigen::Dynamic, Columns>& values) {
-  using Filled = py::array_t<Scalar, py::array::f_style>;
-  Filled array = Columns == 1 ? Filled(values.size()) : Filled({values.rows(), values.cols()});
-  std::copy_n(values.data(), values.size(), array.mutable_data());
+  const auto array =
+      Columns == 1 ? new_array<Scalar>({values.size()}) : new_array<Scalar>({values.rows(), values.cols()}, true);
+  std::copy_n(values.data(), values.size(), data_of(array));
   return array;
 }
 

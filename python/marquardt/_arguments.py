@@ -93,7 +93,7 @@ def _side(name: str, value: Any, n: int, missing: float) -> Vector:
 
 
 @functools.lru_cache(maxsize=16)  # few sizes are met at a time; each keeps two arrays
-def _everywhere(n: int) -> tuple[Vector, Vector]:
+def everywhere(n: int) -> tuple[Vector, Vector]:
     """The box of an unbounded problem, which most are: making and checking it anew would cost 5 µs a solve."""
     sides = filled(n, -np.inf), filled(n, np.inf)
     for side in sides:
@@ -109,14 +109,14 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
     """Lower and upper bounds, shape (n,) each; None or a None side means unbounded."""
     if bounds is None:
         bounds = (None, None)
-    elif hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # an object like scipy.optimize.Bounds
+    elif type(bounds) is not tuple and hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # like scipy.optimize.Bounds
         bounds = (bounds.lb, bounds.ub)
     try:
         lower, upper = bounds
     except (TypeError, ValueError):
         raise ValueError(f"bounds must be a pair (lower, upper), got {brief(bounds)}") from None
     if _open(lower, -math.inf) and _open(upper, math.inf):
-        return _everywhere(n)
+        return everywhere(n)
     if type(lower) in _PLAIN and type(upper) in _PLAIN and lower <= upper and lower < math.inf and upper > -math.inf:
         return filled(n, lower), filled(n, upper)  # the usual case, without detours
     lb = _side("the lower bound", lower, n, -np.inf)
@@ -130,15 +130,15 @@ def box(bounds: Any, n: int) -> tuple[Vector, Vector]:
             j = int(np.argmax(nowhere))
             raise ValueError(f"bounds must leave room for finite numbers, got [{lb[j]}, {ub[j]}] for parameter {j}")
         if not _any(np.isfinite(lb) | np.isfinite(ub)):
-            return _everywhere(n)
+            return everywhere(n)
     return lb, ub
 
 
 def into_box(x0: Vector, lower: Vector, upper: Vector, outside: str, name: str = "x0") -> tuple[Vector, list[str]]:
     """x0 moved into the box, and a note that says so; or a refusal if the caller asked for one."""
     choice("outside", outside, ("move", "raise"))
-    everywhere = _everywhere(x0.size)
-    if lower is everywhere[0] and upper is everywhere[1]:
+    no_lower, no_upper = everywhere(x0.size)
+    if lower is no_lower and upper is no_upper:
         return x0, []
     out = (x0 < lower) | (x0 > upper)
     if not _any(out):

@@ -316,7 +316,8 @@ def _of_complex(value: Any, error: TypeError) -> Exception:
 def _box(bounds: Any, n: int) -> tuple[Vector, Vector]:
     """As everywhere, but a list of one number for n parameters is a slip, as in SciPy; one number stands for all."""
     lower, upper = _arguments.box(bounds, n)
-    if n > 1 and bounds is not None and not hasattr(bounds, "lb"):  # Bounds makes such a list of one number itself
+    own = type(bounds) is tuple or not hasattr(bounds, "lb")  # Bounds makes a list of one number of one itself
+    if n > 1 and bounds is not None and own:
         for name, side in zip(("lower", "upper"), bounds, strict=True):
             if type(side) not in (float, int) and np.shape(side) == (1,):
                 raise ValueError(f"the {name} bound must be a scalar or have shape ({n},) as x0 has, got shape (1,)")
@@ -393,7 +394,7 @@ def _inside(x: Vector, lower: Vector, upper: Vector, labels: tuple[str, ...]) ->
 
 def inside(x: Vector, lower: Vector, upper: Vector) -> bool:
     """Whether x lies in the box."""
-    everywhere, _ = _arguments.box(None, x.size)
+    everywhere, _ = _arguments.everywhere(x.size)
     return lower is everywhere or np.count_nonzero(x < lower) + np.count_nonzero(x > upper) == 0
 
 
