@@ -4,8 +4,7 @@
 // the parameter's own size |x_j|, never a fixed 1: a parameter of 1e-7 gets a step of 1e-15, one of 1e5 a step of 1e-3.
 // Three corrections:
 //   - a parameter whose whole effect on r is small beside r is given a larger step, s_j >= kappa F / ||J_j||, with F
-//   the
-//     size of the residuals' terms, so that its column is not lost in the rounding of r;
+//     the size of the residuals' terms, so that its column is not lost in the rounding of r;
 //   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step;
 //   - a column whose central differences bend over less than |x_j| is measured again with a shorter one.
 // Steps that the caller chose, h_j = relative_j |x_j|, are taken as they are wherever x_j is not 0.
