@@ -77,30 +77,13 @@ def cpp(session: nox.Session) -> None:
     session.run("ctest", "--preset", preset)
 
 
-# What the variants of the core could disagree in: arithmetic. The rest of the tests knows nothing of variants.
-ARITHMETIC = [
-    f"tests/test_{noun}.py"
-    for noun in (
-        "isa",
-        "contract",
-        "properties",
-        "lstsq",
-        "lsq_linear",
-        "nnls",
-        "box_qp",
-        "robust_linear",
-        "nist_linear",
-    )
-]
-
-
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Python tests on the installed package, then some on its baseline; with every CPython that is found."""
+    """Python tests on the installed package, then on its baseline; with every CPython that is found."""
     session.install(*group("test"))
     install_package(session)
     session.run("pytest", *session.posargs)
-    session.run("pytest", *(session.posargs or ARITHMETIC), env={"MARQUARDT_ISA": "baseline"})
+    session.run("pytest", *session.posargs, env={"MARQUARDT_ISA": "baseline"})
 
 
 # The last generation without AVX, and the first with AVX2 and FMA.
