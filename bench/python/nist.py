@@ -31,6 +31,7 @@ from problems import Case, by_tag
 
 DIGITS = 4.0  # the line that comparisons on NIST's problems usually draw
 SAME_COST = 1e-4  # relative; and of the cost at the start what counts as zero, squared: |r| has fallen 1e-6 fold
+ZERO = 1e-28  # a cost that is rounding, where the start itself is a minimum
 BUDGET = 20_000  # evaluations: a run ends where the method ends
 PEER = "trf"
 SUITES = {
@@ -95,10 +96,15 @@ def run(case: Case, label: str, jacobian: str, solver: Callable[..., Any]) -> Ru
     return Run(case.name, label.split()[0], jacobian, is_solved(case, x, cost), success, cost, calls)
 
 
+def zero(case: Case) -> float:
+    """The cost up to which one counts as zero."""
+    return 1e-12 * min(case.cost(case.x0), 1.0) + ZERO
+
+
 def is_solved(case: Case, x: np.ndarray, cost: float) -> bool:
     if "nist" in case.tags:
         return log_relative_error(x, case.solutions[0]) >= DIGITS
-    return cost - case.minimum <= SAME_COST * abs(case.minimum) + 1e-12 * min(case.cost(case.x0), 1.0)
+    return cost - case.minimum <= SAME_COST * abs(case.minimum) + zero(case)
 
 
 def is_false(case: Case, run: Run) -> bool:
@@ -108,7 +114,7 @@ def is_false(case: Case, run: Run) -> bool:
     if "nist" in case.tags:
         return True
     near = case.nearest_minimum(run.cost)
-    return abs(run.cost - near) > SAME_COST * abs(near) + 1e-12 * min(case.cost(case.x0), 1.0)
+    return abs(run.cost - near) > SAME_COST * abs(near) + zero(case)
 
 
 def ratio_to_peer(runs: list[Run], peers: list[Run]) -> tuple[float, int]:
