@@ -368,3 +368,28 @@ def test_first_order_conditions(seed: int, m: int, n: int, rank: int, spread: in
     assert violation(A, b, fit.x) <= 1e-12
     assert (fit.multipliers >= 0).all()
     assert (fit.x[fit.active_mask == -1] == 0).all()
+
+
+@pytest.mark.parametrize(("m", "n"), [(60, 40), (300, 200)])
+def test_exact_data_with_zeros_take_few_faces(m: int, n: int) -> None:
+    """b = A x with half of x zero: residual and multipliers all vanish, and signs are rounding."""
+    rng = np.random.default_rng(m)
+    A, x = rng.random((m, n)), rng.random(n) * (rng.random(n) < 0.5)
+    fit = nnls(A, A @ x)
+    assert fit.success
+    assert fit.nit <= 10
+    np.testing.assert_allclose(fit.x, x, rtol=1e-10, atol=1e-12)
+    assert np.count_nonzero(fit.x) <= np.count_nonzero(x)
+
+
+def test_tiny_variables_are_no_ties() -> None:
+    """Entries of 1e-13 beside 1 may be held by mistake, and come back where the gradient shows them."""
+    rng = np.random.default_rng(8)
+    A = rng.standard_normal((300, 100))
+    x = np.where(np.arange(100) % 2 == 0, 1.0, 1e-13)
+    fit = nnls(A, A @ x)
+    assert fit.success
+    g = A.T @ (A @ fit.x - A @ x)
+    rounding = 4e-14 * np.linalg.norm(A, axis=0) * np.linalg.norm(A @ x)
+    assert np.all(np.abs(g) <= rounding)
+    np.testing.assert_allclose(fit.x, x, rtol=0, atol=1e-12)

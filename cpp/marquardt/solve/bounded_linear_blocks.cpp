@@ -33,6 +33,9 @@ constexpr std::size_t fewest_probed = 32;
 // A step through T'T, which squares the condition, gains digits where that square is well below 1 / epsilon.
 constexpr double correctable = 1e-6;
 
+// What rounding may do to a variable, as a share of the largest.
+constexpr double tie = 1e-13;
+
 void put(const Columns& free, const Vector& t, Side& side) {
   for (Index a = 0; a < t.size(); ++a) side.y[free[static_cast<std::size_t>(a)]] = t[a];
 }
@@ -115,14 +118,37 @@ Index change_sides(Side& side, double least) {
   return wrong;
 }
 
-// One face: its minimiser, and the sides changed. How many were wrong; -1: its columns are dependent.
-Index settle_face(const Rows& rows, Products& products, bool warm, Matrix& L, Side& side) {
+// Where the residual vanishes, variables whose place is on a bound come out beside it by rounding, on either side. One
+// face after the other would hold a few of them; this holds all. False where others have left their bounds as well.
+bool hold_ties(Side& side) {
+  const double near = tie * side.y.cwiseAbs().maxCoeff();
+  const auto room = [&](Index j) { return std::min(side.y[j] - side.lower[j], side.upper[j] - side.y[j]); };
+  bool outside = false;
+  for (Index j = 0; j < side.y.size(); ++j) {
+    if (side.active[j] != 0) continue;
+    if (room(j) < -near) return false;
+    outside |= room(j) < 0;
+  }
+  for (Index j = 0; outside && j < side.y.size(); ++j) {
+    if (side.active[j] != 0 || room(j) > near) continue;
+    side.hold(j, side.y[j] - side.lower[j] <= side.upper[j] - side.y[j] ? -1 : 1);
+  }
+  return outside;
+}
+
+// One face: its minimiser, and the sides changed. How many were wrong; -1: its columns are dependent. `tied`: ties were
+// held before; doing so again might go on for ever.
+Index settle_face(const Rows& rows, Products& products, bool warm, Matrix& L, Side& side, bool& tied) {
   const Columns free = where(side.active, true);
   if (static_cast<Index>(free.size()) > rows.S.rows()) return -1;
   ++side.iterations;
   side.rank = static_cast<Index>(free.size());
   const bool by_products = products.factor(free, L) && minimise_by_products(rows, free, L, side);
   if (!by_products && !(warm && minimise_by_qr(rows, free, side))) return -1;
+  if (!tied && hold_ties(side)) {
+    tied = true;
+    return side.rank;
+  }
   measure(rows.S, side);
   const Index wrong = change_sides(side, std::max(side.tolerance(), noise(free, side)));
   if (wrong > 0 || !by_products) return wrong;
@@ -201,9 +227,10 @@ Blocks settle_blocks(const Rows& rows, Products& products, bool warm, Side& side
     if (!products.factor_by_doubling(free, L)) return Blocks::dependent;
     if (!(inverse_condition(L) > regular)) return Blocks::failed;
   }
+  bool tied = false;
   Index fewest = side.y.size() + 1;
   for (int block = 0, patience = block_patience; block < most; ++block) {
-    const Index wrong = settle_face(rows, products, warm, L, side);
+    const Index wrong = settle_face(rows, products, warm, L, side, tied);
     if (wrong == 0) return Blocks::settled;
     if (wrong < 0) break;
     if (wrong < fewest) {
