@@ -1,5 +1,7 @@
 #include "bind/callback.hpp"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -102,7 +104,7 @@ void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Ind
   const Index size = static_cast<Index>(sizeof(Scalar));
   using View = Eigen::Map<const Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>, 0, Strides>;
   const View in(static_cast<const Scalar*>(a.data()), rows, cols, Strides(col_stride / size, row_stride / size));
-  const Index block = std::abs(row_stride) > std::abs(col_stride) ? rows_at_once : rows;
+  const Index block = cols > 1 && std::abs(row_stride) > std::abs(col_stride) ? rows_at_once : rows;
   for (Index i = 0; i < rows; i += block) {
     const Index count = std::min(block, rows - i);
     out.middleRows(i, count) = in.middleRows(i, count);
