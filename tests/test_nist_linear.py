@@ -5,41 +5,15 @@ The exact values were computed in rational arithmetic from the decimal data; the
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import scipy.linalg
 
 from marquardt import lstsq, polyfit
-
-Array = np.ndarray
-DATA: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "problems" / "nist_linear.json").read_text(encoding="ascii")
-)
-POLYNOMIALS = [name for name, data in DATA.items() if data["model"] == "polynomial"]
+from problems.nist_linear import DATA, POLYNOMIALS, digits, system
 
 # Filip's powers are rounded before anything is solved; Wampler4 and 5 have residuals 1e5 and 1e7 times the fit.
 LEAST = {"filip": 7.0, "wampler4": 11.0, "wampler5": 8.5}
-
-
-def system(name: str) -> tuple[Array, Array, Array]:
-    data = DATA[name]
-    x, y = np.array(data["x"], dtype=float), np.array(data["y"], dtype=float)
-    exact = np.array(data["coefficients"], dtype=float)
-    if data["model"] == "polynomial":
-        return np.vander(x[0], data["degree"] + 1, increasing=True), y, exact
-    if data["model"] == "intercept":
-        return np.column_stack([np.ones(y.size), *x]), y, exact
-    return x.T.copy(), y, exact
-
-
-def digits(value: Array, exact: Array) -> float:
-    """Return the correct significant digits of the worst coefficient, at most 15.7."""
-    error = float(np.max(np.abs(value - exact) / np.abs(exact)))
-    return -np.log10(max(error, 2e-16))
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -9,7 +9,7 @@ none, gelsy with none.
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +18,9 @@ import scipy.linalg
 
 import marquardt
 
-DATA = json.loads((Path(__file__).parents[2] / "tests" / "problems" / "nist_linear.json").read_text(encoding="ascii"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the one registry of problems
+from problems.nist_linear import DATA, POLYNOMIALS, digits, system
+
 NO_CUT = 1e-30
 PEERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "gelsd, cut": lambda A, b: np.linalg.lstsq(A, b, rcond=None)[0],
@@ -27,29 +29,11 @@ PEERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
-def system(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A, b and the exact solution; polynomials in powers of x, as they come."""
-    data = DATA[name]
-    x, y = np.array(data["x"], dtype=float), np.array(data["y"], dtype=float)
-    exact = np.array(data["coefficients"], dtype=float)
-    if data["model"] == "polynomial":
-        return np.vander(x[0], data["degree"] + 1, increasing=True), y, exact
-    if data["model"] == "intercept":
-        return np.column_stack([np.ones(y.size), *x]), y, exact
-    return x.T.copy(), y, exact
-
-
-def digits(value: np.ndarray, exact: np.ndarray) -> float:
-    """Correct significant digits of the worst coefficient."""
-    error = float(np.max(np.abs(value - exact) / np.abs(exact)))
-    return max(0.0, -np.log10(max(error, 2e-16)))
-
-
 def polynomial(name: str, exact: np.ndarray) -> str:
     """The digits of polyfit, where the set is a polynomial."""
-    data = DATA[name]
-    if data["model"] != "polynomial":
+    if name not in POLYNOMIALS:
         return "-"
+    data = DATA[name]
     x, y = np.array(data["x"][0], dtype=float), np.array(data["y"], dtype=float)
     return f"{digits(marquardt.polyfit(x, y, data['degree']).x, exact):.1f}"
 
@@ -62,7 +46,7 @@ def main() -> None:
         A, b, exact = system(name)
         row = f"{name:<10} {np.linalg.cond(A):>9.1e} {digits(marquardt.lstsq(A, b).x, exact):>6.1f}"
         row += f" {polynomial(name, exact):>8}"
-        row += "".join(f" {digits(solve(A, b), exact):>11.1f}" for solve in PEERS.values())
+        row += "".join(f" {max(digits(solve(A, b), exact), 0):>11.1f}" for solve in PEERS.values())
         print(row)
 
 
