@@ -82,7 +82,7 @@ def start(x0: Any, name: str = "x0") -> Vector:
 def _side(name: str, value: Any, n: int, missing: float) -> Vector:
     if value is None:
         return filled(n, missing)
-    if type(value) in _PLAIN and value == value:  # the usual cases, a plain number or vector, without detours
+    if type(value) in _PLAIN and value == value:  # the usual case, a plain number, without detours
         return filled(n, value)
     side = real(name, value)
     if side.ndim > 1 or side.size not in (1, n):

@@ -410,7 +410,7 @@ def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 def _read_method(method: str | None, start: Start, m: int) -> str:
     """The method, refused where SciPy's of that name would be at a loss."""
     chosen = "auto" if method is None else _arguments.choice("method", method, ("lm", "trf", "dogbox"))
-    if chosen == "lm" and start.lower is not _arguments.box(None, start.x.size)[0]:
+    if chosen == "lm" and start.lower is not _arguments.everywhere(start.x.size)[0]:
         raise ValueError("method='lm' takes no bounds: leave method out, or use 'trf' or 'dogbox'")
     n = start.x.size
     if n > m > 1 and chosen in ("auto", "lm"):  # one datum may stand for as many as f returns
@@ -440,7 +440,7 @@ def _parameters(f: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
 
 def _free(lower: Vector, upper: Vector) -> int:
     """How many parameters the bounds leave any freedom."""
-    unbounded = lower is _arguments.box(None, lower.size)[0]
+    unbounded = lower is _arguments.everywhere(lower.size)[0]
     return lower.size if unbounded else int(np.count_nonzero(lower < upper))
 
 
@@ -522,7 +522,7 @@ def _read_bounds(bounds: Any, names: tuple[str, ...], tree: _trees.Tree | None) 
 
 def _middle(lower: Vector, upper: Vector) -> Vector:
     """Where SciPy starts: 1, or in the middle of two bounds, or at a distance of 1 from one."""
-    if lower is _arguments.box(None, lower.size)[0]:
+    if lower is _arguments.everywhere(lower.size)[0]:
         return _arguments.filled(lower.size, 1.0)
     return np.array([_between(*sides) for sides in zip(lower.tolist(), upper.tolist(), strict=True)])
 

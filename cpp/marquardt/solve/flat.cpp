@@ -19,7 +19,7 @@ Surroundings look_around(Problem& problem, const Point& here, Index j, double ty
                          const std::function<bool(Vector&)>& admissible, Value& lower) {
   const double x = here.x[j];
   // a tenth of its size; beside 0 that of its usual size, which may have shrunk to nothing on the way to a minimum at 0
-  const double aside = std::max(0.1 * std::abs(x), near_zero * (typical > 0 ? typical : 1));
+  const double aside = std::max(0.1 * std::abs(x), near_zero * typical);
   const std::array<double, 2> near = {x - aside, x + aside};
   const std::array<double, 2> far = {0.1 * x, x < 0 ? -1.0 : 1.0};  // not across 0: r may not be defined there
   Value there;

@@ -37,6 +37,9 @@ constexpr int failures_to_sharpen = 2;
 // The shortest fraction of the full step tried: half the digits, beyond which a fall of the cost is lost in rounding.
 constexpr double shortest_search = 1e-8;
 
+// A parameter that has been 0 all along has no size of its own.
+double size_of(double largest) { return largest > 0 ? largest : 1; }
+
 }  // namespace
 
 Minimiser::Minimiser(Problem& problem, Step& step, Observer& observer, const Options& options, const Box& box)
@@ -221,7 +224,7 @@ bool Minimiser::at_the_bottom() {
     }
   }
   if (free != 1 || problem_.counts().nfev + 3 > options_.max_nfev) return false;
-  const double typical = largest_x_[last] > 0 ? largest_x_[last] : 1;
+  const double typical = size_of(largest_x_[last]);
   const double rounding = verdict::cost_rounding(here_);
   const std::optional<double> vertex =
       bottom_along(problem_, here_, last, typical, rounding, [this](Vector& x) { return admissible(x); });
@@ -272,15 +275,15 @@ bool Minimiser::sharpen() {
 Status Minimiser::settle(Status success) {
   if (success == Status::zero_residual) return success;
   for (Index j = 0; j < box_.size(); ++j) {
-    const double effect = here_.rows.column_norms[j] * (largest_x_[j] > 0 ? largest_x_[j] : 1);
+    const double typical = size_of(largest_x_[j]);
     const bool zero = here_.rows.column_norms[j] == 0;
-    if (box_.fixed(j) || !(zero || effect <= faint * here_.norm_r)) continue;
+    if (box_.fixed(j) || !(here_.rows.column_norms[j] * typical <= faint * here_.norm_r)) continue;
     if (problem_.counts().nfev + most_looks + 1 > options_.max_nfev) {
       if (zero) return Status::max_evaluations;
       continue;
     }
     const Surroundings found = look_around(
-        problem_, here_, j, largest_x_[j], verdict::cost_rounding(here_), [this](Vector& x) { return admissible(x); },
+        problem_, here_, j, typical, verdict::cost_rounding(here_), [this](Vector& x) { return admissible(x); },
         there_);
     if (zero && found == Surroundings::plateau) return Status::flat;
     if (found != Surroundings::lower) continue;
