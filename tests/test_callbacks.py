@@ -6,6 +6,7 @@ import functools
 import signal
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -102,6 +103,76 @@ def test_jacobian_in_any_form(face: str, form: str) -> None:
     else:
         np.testing.assert_array_equal(result.x, plain.x)
     np.testing.assert_allclose(result.x, ANSWER, rtol=1e-6)
+
+
+# A large Jacobian that nobody else holds is read where it lies.
+LONG_T = np.linspace(0, 4, 700)
+LONG_Y = 2.5 * np.exp(-1.3 * LONG_T) + 0.5
+
+
+def long_decay(x: Array) -> Array:
+    return x[0] * np.exp(-x[1] * LONG_T) + x[2] - LONG_Y
+
+
+def long_jacobian(x: Array) -> Array:
+    e = np.exp(-x[1] * LONG_T)
+    return np.stack([e, -x[0] * LONG_T * e, np.ones_like(LONG_T)], axis=1)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@EACH_FACE
+def test_large_jacobian_in_any_form(face: str, form: str) -> None:
+    result = solve(face, long_decay, [1.0, 1.0, 0.0], lambda x: FORMS[form](long_jacobian(x)))
+    assert result.success
+    np.testing.assert_allclose(result.x, [2.5, 1.3, 0.5], rtol=1e-5 if form in ("float32", "float16") else 1e-9)
+    np.testing.assert_array_equal(result.jacobian, np.asarray(FORMS[form](long_jacobian(result.x)), dtype=float))
+
+
+@pytest.mark.parametrize("view", [lambda a: a, lambda a: a[:], lambda a: a.T.T, lambda a: a[:, :3]], ids=range(4))
+@pytest.mark.parametrize("together", [False, True])
+@EACH_FACE
+def test_a_jacobian_that_the_function_writes_over_is_copied(
+    face: str, together: bool, view: Callable[[Array], Array]
+) -> None:
+    buffer = np.empty((700, 3))
+
+    def jacobian(x: Array) -> Array:
+        buffer[...] = long_jacobian(x)
+        return view(buffer)
+
+    def both(x: Array) -> tuple[Array, Array]:
+        return long_decay(x), jacobian(x)
+
+    result = solve(face, both, [1.0, 1.0, 0.0], True) if together else solve(face, long_decay, [1.0, 1, 0], jacobian)
+    buffer[...] = np.nan
+    assert result.success
+    np.testing.assert_allclose(result.x, [2.5, 1.3, 0.5], rtol=1e-9)
+    np.testing.assert_array_equal(result.jacobian, long_jacobian(result.x))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@EACH_FACE
+def test_jacobians_are_let_go(face: str, turned: bool) -> None:
+    alive: set[int] = set()
+
+    def jacobian(x: Array) -> Array:
+        J = long_jacobian(x)
+        owner = J if not turned else np.ascontiguousarray(J.T)
+        number = len(made)
+        made.append(number)
+        alive.add(number)
+        weakref.finalize(owner, alive.discard, number)
+        assert len(alive) <= 4  # the point's, the trial's, and one on its way
+        return owner.T if turned else owner
+
+    made: list[int] = []
+    result = solve(face, long_decay, [1.0, 1.0, 0.0], jacobian)
+    assert result.success
+    assert len(made) > 4
+    assert len(alive) <= 1  # the result's own
+    np.testing.assert_array_equal(result.jacobian, long_jacobian(result.x))
+    del result
+    assert not alive
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)

@@ -39,12 +39,12 @@ void parameters(benchmark::State& state, Scheme scheme) {
   marquardt::Differenced differenced(function, scheme, marquardt::Box::infinite(n), false, Vector());
   const Vector x = Vector::LinSpaced(n, 0.5, 2);
   Vector r;
-  Matrix J;
+  marquardt::Jacobian J;
   differenced.value(x, r);
   const Index before = differenced.difference_evaluations();
   for (auto _ : state) {
     differenced.jacobian(x, r, J);
-    benchmark::DoNotOptimize(J.data());
+    benchmark::DoNotOptimize(J.own().data());
   }
   const auto spent = static_cast<double>(differenced.difference_evaluations() - before);
   state.counters["evaluations"] = benchmark::Counter(spent, benchmark::Counter::kAvgIterations);

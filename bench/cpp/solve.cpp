@@ -15,9 +15,10 @@ struct Rosenbrock : marquardt::Residual {
     r.resize(2);
     r << 10 * (x[1] - x[0] * x[0]), 1 - x[0];
   }
-  void jacobian(const Vector& x, const Vector& /*r*/, Matrix& J) override {
-    J.resize(2, 2);
-    J << -20 * x[0], 10, -1, 0;
+  void jacobian(const Vector& x, const Vector& /*r*/, marquardt::Jacobian& J) override {
+    Matrix& own = J.own();
+    own.resize(2, 2);
+    own << -20 * x[0], 10, -1, 0;
   }
 };
 
@@ -27,11 +28,12 @@ struct Decay : marquardt::Residual {
     y = 2.5 * (-1.3 * t.array()).exp() + 0.5 + 0.05 * bench::random_vector(m, 1).array();
   }
   void value(const Vector& x, Vector& r) override { r = x[0] * (-x[1] * t.array()).exp() + x[2] - y.array(); }
-  void jacobian(const Vector& x, const Vector& /*r*/, Matrix& J) override {
-    J.resize(t.size(), 3);
-    J.col(0) = (-x[1] * t.array()).exp();
-    J.col(1) = -x[0] * t.array() * J.col(0).array();
-    J.col(2).setOnes();
+  void jacobian(const Vector& x, const Vector& /*r*/, marquardt::Jacobian& J) override {
+    Matrix& own = J.own();
+    own.resize(t.size(), 3);
+    own.col(0) = (-x[1] * t.array()).exp();
+    own.col(1) = -x[0] * t.array() * own.col(0).array();
+    own.col(2).setOnes();
   }
   Vector t, y;
 };

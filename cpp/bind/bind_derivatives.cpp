@@ -17,10 +17,10 @@ void bind_derivatives(py::module_& m) {
                                                     : Scheme::complex_step;
         Differenced differenced(function, chosen, Box{lower, upper}, vectorized);
         Vector r;
-        Matrix J;
+        Jacobian J;
         differenced.value(x, r);
         differenced.jacobian(x, r, J);
-        return py::make_tuple(r, J, differenced.steps());
+        return py::make_tuple(r, array_of(J), differenced.steps());
       },
       py::arg("fun"), py::arg("args"), py::arg("x"), py::arg("lower"), py::arg("upper"), py::arg("scheme"),
       py::arg("vectorized"), "Residuals at x, their Jacobian by differences, and the steps h: (r, J, h).");

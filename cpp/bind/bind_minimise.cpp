@@ -141,7 +141,8 @@ void report_linearisation(const Minimiser& minimiser, const Box& box, const Name
   const Vector g = known ? here.g() : Vector(Vector::Constant(n, nan));
   Vector v, dv;
   coleman_li::scaling(here.x, g, box, v, dv);
-  set_item(d, names.jacobian, known ? array_of(here.J) : array_of(Matrix(Matrix::Constant(here.r.size(), n, nan))));
+  set_item(d, names.jacobian,
+           known ? array_of(here.J) : py::object(array_of(Matrix(Matrix::Constant(here.r.size(), n, nan)))));
   set_item(d, names.grad, array_of(g));
   set_item(d, names.v, array_of(v));
   set_item(d, names.optimality, py::float_(known ? minimiser.step().optimality() : nan));

@@ -111,10 +111,43 @@ void copy_real(const py::array& a, Index rows, Index cols, Index row_stride, Ind
   }
 }
 
-// A Jacobian of m rows and n columns, into J. Returns the unit of rounding of its numbers.
-double read_jacobian(const py::object& returned, Index m, Index n, Matrix& J) {
+// From so many numbers on a Jacobian that nobody else holds is read where it lies; fewer are copied sooner.
+constexpr Index worth_keeping = 1000;
+
+// Whether nobody but the caller holds these numbers, so that they will stay as they are.
+bool is_sole_owner([[maybe_unused]] const py::object& held) {
+#ifdef Py_GIL_DISABLED
+  return false;  // a reference count proves nothing without the lock
+#else
+  constexpr int owns = py::detail::npy_api::NPY_ARRAY_OWNDATA_;
+  const auto* array = py::detail::array_proxy(held.ptr());
+  if (Py_REFCNT(held.ptr()) != 1) return false;
+  if (array->flags & owns) return true;
+  PyObject* base = array->base;  // of a transposed array, say
+  return base && Py_TYPE(base) == py::detail::npy_api::get().PyArray_Type_ && Py_REFCNT(base) == 1 &&
+         (py::detail::array_proxy(base)->flags & owns);
+#endif
+}
+
+// The array itself as J, if it is large, as functions usually return one, and nobody else's. The lock is held when J
+// lets it go: whoever calls Python during a solve holds it all along.
+bool keep_jacobian(py::object& returned, Index m, Index n, Jacobian& J) {
+  if (!is_usual(returned) || !is_sole_owner(returned)) return false;
+  const auto a = py::reinterpret_borrow<py::array>(returned);
+  if (a.ndim() != 2 || a.shape(0) != m || a.shape(1) != n || a.size() < worth_keeping) return false;
+  const bool by_rows = a.flags() & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_;
+  const auto* data = static_cast<const double*>(a.data());
+  const auto let_go = [](void* array) { Py_DECREF(static_cast<PyObject*>(array)); };
+  J.borrow(data, m, n, by_rows, std::shared_ptr<void>(returned.release().ptr(), let_go));
+  return true;
+}
+
+// A Jacobian of m rows and n columns. Returns the unit of rounding of its numbers.
+double read_jacobian(py::object returned, Index m, Index n, Jacobian& filled) {
+  if (keep_jacobian(returned, m, n, filled)) return epsilon;
   const Numbers numbers(returned, "jac");
   const py::array& a = numbers.array;
+  Matrix& J = filled.own();
   J.resize(m, n);
   if (a.ndim() == 2 && a.shape(0) == m && a.shape(1) == n) {
     copy_real(a, m, n, a.strides(0), a.strides(1), J);
@@ -253,7 +286,7 @@ void PyFunction::values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) {
 PyResidual::PyResidual(Function& function, py::object jac, const py::tuple& args)
     : function_(function), jac_(std::move(jac), args) {}
 
-void PyResidual::jacobian(const Vector& x, const Vector& r, Matrix& J) {
+void PyResidual::jacobian(const Vector& x, const Vector& r, Jacobian& J) {
   derivative_error_ = std::max(derivative_error_, read_jacobian(jac_(x), r.size(), x.size(), J));
 }
 
@@ -269,12 +302,20 @@ void PyPair::value(const Vector& x, Vector& r) {
   x_ = x;
 }
 
-void PyPair::jacobian(const Vector& x, const Vector& r, Matrix& J) {
-  if (x_ != x) {
+void PyPair::jacobian(const Vector& x, const Vector& r, Jacobian& J) {
+  if (!J_ || x_ != x) {
     Vector again;
     value(x, again);
   }
-  derivative_error_ = std::max(derivative_error_, read_jacobian(J_, r.size(), x.size(), J));
+  derivative_error_ = std::max(derivative_error_, read_jacobian(std::move(J_), r.size(), x.size(), J));
+}
+
+py::object array_of(const Jacobian& J) {
+  if (J.owner()) return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(J.owner().get()));
+  const StridedView numbers = J.view();
+  const auto array = new_array<double>({numbers.rows(), numbers.cols()}, numbers.innerStride() == 1);
+  std::copy_n(numbers.data(), numbers.size(), data_of(array));
+  return array;
 }
 
 // ---- PyObserver -----------------------------------------------------------------------------------------------------

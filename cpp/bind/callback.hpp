@@ -57,7 +57,7 @@ class PyResidual : public Residual {
   PyResidual(Function& function, py::object jac, const py::tuple& args);
 
   void value(const Vector& x, Vector& r) override { function_.value(x, r); }
-  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+  void jacobian(const Vector& x, const Vector& r, Jacobian& J) override;
   double derivative_error() const override { return std::max(derivative_error_, precision()); }
   double precision() const override { return function_.precision(); }
 
@@ -73,16 +73,19 @@ class PyPair : public Residual {
   explicit PyPair(PyFunction& function) : function_(function) {}
 
   void value(const Vector& x, Vector& r) override;
-  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+  void jacobian(const Vector& x, const Vector& r, Jacobian& J) override;
   double derivative_error() const override { return std::max(derivative_error_, precision()); }
   double precision() const override { return function_.precision(); }
 
  private:
   PyFunction& function_;
-  py::object J_;  // what came with the residuals at x_
+  py::object J_;  // what came with the residuals at x_, until it is read
   Vector x_;
   double derivative_error_ = epsilon;
 };
+
+// J as an array: the one that the user's function returned where J still lies there.
+py::object array_of(const Jacobian& J);
 
 // Who holds the interpreter's lock during a solve: the solve, which lets it go around long arithmetic only, as its
 // functions need it; or nobody, as they are compiled.

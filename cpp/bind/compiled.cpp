@@ -83,7 +83,7 @@ void bind_compiled(py::module_& m) {
           "jacobian",
           [](const Compiled& compiled, const py::object& x) {
             if (!compiled.has_jacobian()) throw py::type_error("this CompiledResidual has no compiled Jacobian");
-            Matrix J;
+            Jacobian J;
             CompiledResidual(compiled).jacobian(point(x), Vector(), J);
             return array_of(J);
           },

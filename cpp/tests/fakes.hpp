@@ -69,7 +69,8 @@ class FakeResidual : public Residual {
     if (remember) seen.push_back(x);
     value_(x, r);
   }
-  void jacobian(const Vector& x, const Vector&, Matrix& J) override {
+  void jacobian(const Vector& x, const Vector&, Jacobian& J) override { fill(x, J.own()); }
+  void fill(const Vector& x, Matrix& J) {
     ++jacobians;
     jacobian_(x, J);
   }

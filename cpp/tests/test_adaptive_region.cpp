@@ -22,7 +22,7 @@ std::unique_ptr<Step> adaptive(const Box& feasible, double radius = 0, const Vec
 }
 
 // 1/2 ||r + A p||^2
-double model(const Point& here, const Vector& p) { return 0.5 * (here.r + here.J * p).squaredNorm(); }
+double model(const Point& here, const Vector& p) { return 0.5 * (here.r + here.J.view() * p).squaredNorm(); }
 
 }  // namespace
 

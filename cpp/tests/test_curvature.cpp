@@ -104,7 +104,7 @@ TEST_CASE("curvature: along its own step it is the second derivative, and the pr
   double predicted = 0;
   REQUIRE(curvature.bend(here.model, *here.subproblem, v, bent, predicted));
   const Vector r_vv = q.along(0.7 * s);
-  const Matrix A = here.point.J * d.asDiagonal();
+  const Matrix A = here.point.J.view() * d.asDiagonal();
   Matrix damped = A.transpose() * A;
   damped.diagonal().array() += 1e3;
   const Vector w = -damped.ldlt().solve(A.transpose() * r_vv);

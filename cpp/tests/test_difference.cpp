@@ -35,7 +35,9 @@ struct Measured {
 Measured measure(Differenced& differenced, const Vector& x) {
   Measured out;
   differenced.value(x, out.r);
-  differenced.jacobian(x, out.r, out.J);
+  Jacobian filled;
+  differenced.jacobian(x, out.r, filled);
+  out.J = filled.view();
   return out;
 }
 

@@ -259,7 +259,7 @@ TEST_CASE("loss: a problem with a loss is the plain problem of the transformed r
     loss.slopes(r_of(x), ds);
     CHECK(point.r == s);
     CHECK(point.cost == 0.5 * s.squaredNorm());
-    CHECK(point.J == Matrix(ds.asDiagonal() * J_of(x)));
+    CHECK(point.J.view() == Matrix(ds.asDiagonal() * J_of(x)));
     if (!loss.linear()) CHECK(point.raw == r_of(x));
   }
 }

@@ -94,15 +94,15 @@ void check_history(const Minimiser& minimiser, const Problem& problem, const Opt
 void check_best(const Minimiser& minimiser) {
   const Point& best = minimiser.best();
   CHECK(best.cost == 0.5 * best.r.squaredNorm());
-  CHECK((best.g() - best.J.transpose() * best.r).norm() <= 1e-12 * best.J.norm() * best.r.norm());
+  CHECK((best.g() - best.J.view().transpose() * best.r).norm() <= 1e-12 * best.J.view().norm() * best.r.norm());
 }
 
 // First-order in a box, without units: free columns orthogonal to r, walls pushed against.
 void check_first_order(const Point& here, const Box& feasible, double tolerance) {
-  const Vector g = here.J.transpose() * here.r;
+  const Vector g = here.J.view().transpose() * here.r;
   for (Index j = 0; j < g.size(); ++j) {
     CAPTURE(j);
-    const double norm = here.J.col(j).norm(), level = tolerance * norm * here.r.norm() + 1e-15;
+    const double norm = here.J.view().col(j).norm(), level = tolerance * norm * here.r.norm() + 1e-15;
     const double width = 1e-6 * std::max(1.0, std::abs(here.x[j]));
     if (feasible.fixed(j)) continue;
     if (here.x[j] - feasible.lower[j] <= width) {
@@ -224,7 +224,7 @@ TEST_CASE("minimise: a better point with a Jacobian that is not finite is a fail
                         [](const Vector& x, Matrix& J) { J.setConstant(1, 1, x[0] == 0.25 ? not_a_number : 1); });
   FakeStep step([&](const Point&, Trial& trial) { go(trial, vector({step.proposals == 1 ? 0.25 : 0.5}), 0.375); });
   FakeObserver observer([&](const History&, const Point& here) {
-    CHECK(here.J.allFinite());
+    CHECK(here.J.view().allFinite());
     CHECK(here.g() == here.r);
     return here.x[0] == 0.5 ? Status::stopped : Status::running;
   });
@@ -355,7 +355,7 @@ TEST_CASE("minimise: the host is told of arithmetic in matched pairs and never d
       },
       [&](const Vector& x, Matrix& J) {
         during = during || observer.begun != observer.ended;
-        inner.jacobian(x, Vector(), J);
+        inner.fill(x, J);
       });
   for (const Method& method : methods()) {
     CAPTURE(method.name);
@@ -755,7 +755,7 @@ TEST_CASE("minimise: a problem that starts below gtol in its units still has to 
             r *= unit;
           },
           [&](const Vector& x, Matrix& J) {
-            inner.jacobian(x, Vector(), J);
+            inner.fill(x, J);
             J *= unit;
           });
       FakeObserver observer;

@@ -43,8 +43,8 @@ TEST_CASE("problem: evaluations for differences are counted apart") {
   class Spends : public Residual {
    public:
     void value(const Vector& x, Vector& r) override { r = x; }
-    void jacobian(const Vector& x, const Vector&, Matrix& J) override {
-      J.setIdentity(x.size(), x.size());
+    void jacobian(const Vector& x, const Vector&, Jacobian& J) override {
+      J.own().setIdentity(x.size(), x.size());
       spent += 7;
     }
     Index difference_evaluations() const override { return spent; }
@@ -180,7 +180,7 @@ TEST_CASE("problem: the reduced rows equal a reduction in higher precision") {
       CAPTURE(m);
       CAPTURE(n);
       const Point point = point_of(A, r, Vector::Ones(n), form);
-      CHECK(point.J == A);
+      CHECK(point.J.view() == A);
       CHECK(point.r == r);
       CHECK(point.x == Vector::Ones(n));
       CHECK(point.rows.form == form);

@@ -219,7 +219,7 @@ TEST_CASE("problem: rows for the automatic subproblem are of the form that is sa
   sigma = 1e-8;
   REQUIRE(problem.linearise(value, point));
   CHECK(point.rows.form == Form::triangle);
-  CHECK((point.g() - point.J.transpose() * value.r).norm() < 1e-13);
+  CHECK((point.g() - point.J.view().transpose() * value.r).norm() < 1e-13);
 
   const auto form_of = [&](SubproblemKind kind) {
     Problem other(residual, 3, kind, host);

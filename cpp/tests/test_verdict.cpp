@@ -18,7 +18,7 @@ Point point(double norm_r, double terms = 0) {
   Point here;
   here.x = vector({terms});
   here.r = vector({norm_r});
-  here.J = Matrix::Identity(1, 1);
+  here.J.own() = Matrix::Identity(1, 1);
   here.norm_r = norm_r;
   here.cost = 0.5 * norm_r * norm_r;
   here.terms = terms;

@@ -37,7 +37,8 @@ class Accumulator {
   Accumulator(Form form, Index n, Index threads = 1);
 
   void clear();
-  // J is k x n, in memory in any order, r has k entries, all finite; any k >= 0
+  // J is k x n, in memory in any order, r has k entries; any k >= 0. Entries are finite, or else the norms of their
+  // columns are not.
   void add(const StridedView& J, const VectorView& r);
   void add(const MatrixView& J, const VectorView& r) { add(strided(J), r); }
   void merge(const Accumulator& other);  // as if other's rows had been added here

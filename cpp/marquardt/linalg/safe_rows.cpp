@@ -56,13 +56,13 @@ double ScaledSigma::operator()(const Reduced& rows) {
   return std::isfinite(inverse) ? std::min(1.0, 1 / std::sqrt(inverse)) : 0;
 }
 
-const Reduced& SafeRows::reduce(Accumulator& form, const MatrixView& J, const VectorView& r) {
+const Reduced& SafeRows::reduce(Accumulator& form, const StridedView& J, const VectorView& r) {
   form.clear();
   form.add(J, r);
   return form.reduced();
 }
 
-const Reduced& SafeRows::reduce(const MatrixView& J, const VectorView& r) {
+const Reduced& SafeRows::reduce(const StridedView& J, const VectorView& r) {
   if (!triangle_first_ && J.rows() >= J.cols()) {
     const Reduced& rows = reduce(gram_, J, r);
     if (rows.g.allFinite() && sigma_(rows) >= least_sigma) return rows;

@@ -38,11 +38,13 @@ class SafeRows {
     triangle_.use_threads(threads);
   }
 
-  // The rows of one point, in the form that is safe there; valid until the next call. J and r are finite.
-  const Reduced& reduce(const MatrixView& J, const VectorView& r);
+  // The rows of one point, in the form that is safe there; valid until the next call. r is finite; if J
+  // is not, the norms of its columns are not either.
+  const Reduced& reduce(const StridedView& J, const VectorView& r);
+  const Reduced& reduce(const MatrixView& J, const VectorView& r) { return reduce(strided(J), r); }
 
  private:
-  const Reduced& reduce(Accumulator& form, const MatrixView& J, const VectorView& r);
+  const Reduced& reduce(Accumulator& form, const StridedView& J, const VectorView& r);
 
   Accumulator gram_, triangle_;
   ScaledSigma sigma_;

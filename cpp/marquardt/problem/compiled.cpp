@@ -32,26 +32,19 @@ void CompiledResidual::value(const Vector& x, Vector& r) {
   fill(x.data(), x.size(), r.data());
 }
 
-void CompiledResidual::jacobian(const Vector& x, const Vector& /*r*/, Matrix& J) {
+void CompiledResidual::jacobian(const Vector& x, const Vector& /*r*/, Jacobian& J) {
   const Index m = compiled_.m, n = x.size();
-  J.resize(m, n);
-  const bool in_place = !compiled_.row_major || m == 1 || n == 1;  // one row or column has one layout
-  if (!in_place) rows_.resize(m * n);
-  double* out = in_place ? J.data() : rows_.data();
-  std::fill_n(out, m * n, nan);
+  Matrix& own = compiled_.row_major ? J.own_transposed() : J.own();
+  own.resize(compiled_.row_major ? n : m, compiled_.row_major ? m : n);
+  own.setConstant(nan);
   int code;
   if (compiled_.both) {
     r_.resize(m);
-    code = compiled_.both(x.data(), n, r_.data(), m, out, compiled_.user);
+    code = compiled_.both(x.data(), n, r_.data(), m, own.data(), compiled_.user);
   } else {
-    code = compiled_.jacobian(x.data(), n, out, m, compiled_.user_of_jacobian);
+    code = compiled_.jacobian(x.data(), n, own.data(), m, compiled_.user_of_jacobian);
   }
-  using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  if (!filled("jac", code)) {
-    J.setConstant(nan);
-  } else if (!in_place) {
-    J = Eigen::Map<const Rows>(rows_.data(), m, n);
-  }
+  if (!filled("jac", code)) own.setConstant(nan);
 }
 
 void CompiledResidual::values(const Matrix& X, Matrix& R) {

@@ -36,7 +36,7 @@ class CompiledResidual : public Residual, public Function {
   explicit CompiledResidual(const Compiled& compiled) : compiled_(compiled) {}
 
   void value(const Vector& x, Vector& r) override;
-  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+  void jacobian(const Vector& x, const Vector& r, Jacobian& J) override;
   void values(const Matrix& X, Matrix& R) override;
   void values(const Eigen::MatrixXcd& X, Eigen::MatrixXcd& R) override;  // refused: the functions are real
   double precision() const override { return epsilon; }
@@ -45,8 +45,7 @@ class CompiledResidual : public Residual, public Function {
   void fill(const double* x, Index n, double* r) const;
 
   Compiled compiled_;
-  Vector r_;     // `both` fills r beside J
-  Vector rows_;  // J by rows
+  Vector r_;  // `both` fills r beside J
 };
 
 }  // namespace marquardt

@@ -57,8 +57,9 @@ double Differenced::derivative_error() const {
   }
 }
 
-void Differenced::jacobian(const Vector& x, const Vector& r, Matrix& J) {
+void Differenced::jacobian(const Vector& x, const Vector& r, Jacobian& filled) {
   assert(x.size() == box_.size());
+  Matrix& J = filled.own();
   J.resize(r.size(), x.size());
   steps_.setZero(x.size());
   if (scheme_ == Scheme::complex_step) {

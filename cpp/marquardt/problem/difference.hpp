@@ -29,7 +29,7 @@ class Differenced : public Residual {
   Differenced(Function& function, Scheme scheme, Box box, bool together, Vector relative = Vector());
 
   void value(const Vector& x, Vector& r) override { function_.value(x, r); }
-  void jacobian(const Vector& x, const Vector& r, Matrix& J) override;
+  void jacobian(const Vector& x, const Vector& r, Jacobian& J) override;
   Index difference_evaluations() const override { return evaluations_; }
   double derivative_error() const override;
   double precision() const override { return function_.precision(); }

@@ -28,6 +28,11 @@ class Stopwatch {
   Clock::time_point begin_;
 };
 
+// Whether J was finite, and its products did not overflow: an entry that is not finite is in the norm of its column.
+bool finite(const Reduced& rows) {
+  return rows.column_norms.allFinite() && rows.g.allFinite() && rows.H.allFinite() && rows.R.allFinite();
+}
+
 }  // namespace
 
 Problem::Problem(Residual& residual, Index n, Form form, Host& host, Loss loss)
@@ -77,14 +82,13 @@ bool Problem::linearise(const Value& value, Point& at) {
   }
   assert(at.J.rows() == value.r.size() && at.J.cols() == n_);
   const Arithmetic arithmetic(host_, reduction_flops(accumulator_.form(), at.J.rows(), n_));
-  if (!at.J.allFinite()) return false;
   if (!loss_.linear()) {
     loss_.slopes(value.raw, slopes_);
-    at.J.array().colwise() *= slopes_.array();
+    at.J.scale_rows(slopes_);
     at.raw = value.raw;
   }
-  at.rows = reduce(at.J, value.r);
-  if (!at.rows.g.allFinite() || !at.rows.H.allFinite()) return false;  // J'r or J'J overflowed
+  at.rows = reduce(at.J.view(), value.r);
+  if (!finite(at.rows)) return false;
   at.x = value.x;
   at.r = value.r;
   at.cost = value.cost;
@@ -94,7 +98,7 @@ bool Problem::linearise(const Value& value, Point& at) {
   return true;
 }
 
-const Reduced& Problem::reduce(const Matrix& J, const Vector& r) {
+const Reduced& Problem::reduce(const StridedView& J, const Vector& r) {
   if (safe_rows_) return safe_rows_->reduce(J, r);
   accumulator_.clear();
   accumulator_.add(J, r);

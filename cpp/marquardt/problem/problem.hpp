@@ -21,7 +21,7 @@ struct Value {
 
 // A value with its linearisation.
 struct Point : Value {
-  Matrix J;
+  Jacobian J;
   Reduced rows;
   double norm_r = 0;
   double precision = epsilon;  // unit of rounding of r
@@ -61,7 +61,7 @@ class Problem {
   bool linearise(const Value& value, Point& at);
 
  private:
-  const Reduced& reduce(const Matrix& J, const Vector& r);
+  const Reduced& reduce(const StridedView& J, const Vector& r);
 
   Residual& residual_;
   Loss loss_;

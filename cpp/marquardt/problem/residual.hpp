@@ -2,6 +2,7 @@
 #pragma once
 
 #include "marquardt/base/types.hpp"
+#include "marquardt/problem/jacobian.hpp"
 
 namespace marquardt {
 
@@ -10,7 +11,7 @@ class Residual {
  public:
   virtual ~Residual() = default;
   virtual void value(const Vector& x, Vector& r) = 0;  // sizes r; the size never changes afterwards
-  virtual void jacobian(const Vector& x, const Vector& r, Matrix& J) = 0;
+  virtual void jacobian(const Vector& x, const Vector& r, Jacobian& J) = 0;
   virtual Index difference_evaluations() const { return 0; }   // residual evaluations spent on derivatives
   virtual double derivative_error() const { return epsilon; }  // relative error to expect in a column of J
   virtual double precision() const { return epsilon; }  // unit of rounding that r is computed in; known once r is

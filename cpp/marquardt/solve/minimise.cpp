@@ -247,7 +247,7 @@ bool Minimiser::at_the_bottom() {
 // accurate one is due at once.
 void Minimiser::sharpen_ahead() {
   if (!problem_.refinable()) return;
-  pull_.noalias() = here_.J.transpose() * there_.r;
+  here_.J.pull(there_.r, pull_);
   double quick = 0;
   for (Index j = 0; j < box_.size(); ++j) {
     const double norm = here_.rows.column_norms[j];

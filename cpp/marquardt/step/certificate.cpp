@@ -71,7 +71,7 @@ const Certificate& Certifier::certify(const Point& here) {
   const Reduced* rows = &here.rows;
   if (rows->form == Form::gram) {
     accumulator_.clear();
-    accumulator_.add(here.J, here.r);
+    accumulator_.add(here.J.view(), here.r);
     rows = &accumulator_.reduced();
   }
   norms_ = rows->column_norms;

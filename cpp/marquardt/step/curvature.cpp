@@ -55,10 +55,8 @@ void Curvature::forget() {
 void Curvature::adopt(const Point& here, const Vector& d) {
   if (started_) {
     s_ = here.x - x_;
-    a_ = r_ - here.r;
-    a_.noalias() += here.J * s_;
-    a_ *= 2;
-    h_.noalias() = here.J.transpose() * a_;
+    a_ = 2 * (r_ - here.r);
+    here.J.add_product_and_pull(2, s_, a_, a_, h_);
     h_.array() *= d.array();
     inverse_d_ = (d.array() > 0).select(d.array().inverse(), 0.0);
     s_hat_ = inverse_d_.cwiseProduct(s_);
@@ -87,27 +85,29 @@ bool Curvature::bend(const Model& model, Subproblem& subproblem, const Vector& v
   return true;
 }
 
-void Curvature::learn(const Point& here, const Value& there) {
+const Vector& Curvature::learn(const Point& here, const Value& there) {
   step_ = there.x - here.x;
   error_ = there.r - here.r;
-  error_.noalias() -= here.J * step_;
-  if (!known_) return;
+  here.J.add_product_and_pull(-1, step_, error_, there.r, pulled_);
+  if (!known_) return pulled_;
   const double ee = error_.squaredNorm();
   step_ = inverse_d_.cwiseProduct(step_);
   const double beta = step_.dot(s_hat_) / ss_, half = 0.5 * beta * beta;
   const double left = ee - 2 * half * error_.dot(a_) + half * half * aa_;
   trusted_ = left < unexplained * unexplained * ee;
+  return pulled_;
 }
 
 bool Curvature::turn_back(const Point& here, const Model& model, Subproblem& subproblem, const Vector& p, Vector& bent,
                           double& predicted) {
-  turn_.noalias() = here.J.transpose() * error_;
+  here.J.pull(error_, turn_);
   turn_.array() *= model.d().array();
   if (!subproblem.back_solve(turn_, w_)) return false;
   step_ = model.d().cwiseProduct(p);
-  image_.noalias() = here.J * step_;
+  image_.setZero(error_.size());
+  here.J.add_product(1, step_, image_);
   step_ = model.d().cwiseProduct(w_);
-  error_.noalias() += here.J * step_;
+  here.J.add_product(1, step_, error_);
   const double qq = error_.squaredNorm(), pq = image_.dot(error_), pp = image_.squaredNorm();
   const double rq = here.r.dot(error_), rp = here.r.dot(image_);
   const double t = std::clamp(first_root(2 * qq, 3 * pq, pp + 2 * rq, rp), nearest, farthest);

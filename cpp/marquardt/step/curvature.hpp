@@ -23,8 +23,9 @@ class Curvature {
   // False where nothing is known, the correction is too long to be one, or lately it did not hold.
   bool bend(const Model& model, Subproblem& subproblem, const Vector& v, Vector& bent, double& predicted);
 
-  // Whether a described what r did on the way to a trial: if not, steps stay straight until it does.
-  void learn(const Point& here, const Value& there);
+  // Whether a described what r did on the way to a trial: if not, steps stay straight until it does. Returns J'r+, r+
+  // of the trial, which costs nothing here.
+  const Vector& learn(const Point& here, const Value& there);
 
   // After a rejected trial x + p: the way back along the parabola t p + t^2 c that r was seen to follow, c the
   // correction of what the linear model missed. False where it promises nothing.
@@ -37,7 +38,7 @@ class Curvature {
   Vector s_, a_, h_;          // in x; h = J'a in the model's variables
   Vector inverse_d_, s_hat_;  // s in the model's variables, where lengths and angles do not depend on units
   double aa_ = 0, ar_ = 0, ss_ = 0;
-  Vector w_, error_, step_;
+  Vector w_, error_, step_, pulled_;
   Vector image_, turn_;  // J p, and J'error_ in the model's variables
 };
 

@@ -27,12 +27,11 @@ double Secant::curvature(const Vector& p) const {
   return p.dot(image_);
 }
 
-void Secant::update(const Vector& x, const Vector& g, const Point& here) {
+void Secant::update(const Vector& x, const Vector& g, const Vector& pulled, const Point& here) {
   const Index n = x.size();
-  if (pulled_.size() != n) return;
   s_ = here.x - x;
   y_ = here.g() - g;
-  w_ = here.g() - pulled_;
+  w_ = here.g() - pulled;
   const double sy = s_.dot(y_);
   if (!(std::abs(sy) > orthogonal * safe_norm(s_) * safe_norm(y_))) return;
   if (!std::exchange(known_, true)) S_.setZero(n, n);

@@ -20,11 +20,8 @@ class Secant {
  public:
   void forget();  // S = 0
 
-  // At a finite trial: (J+ - J)'r+ needs the old J.
-  void learn(const Point& here, const Value& there) { pulled_.noalias() = here.J.transpose() * there.r; }
-
-  // The trial that learn saw was accepted: S for the new point.
-  void update(const Vector& x, const Vector& g, const Point& here);
+  // From x, with the gradient g there, to `here`: S for the new point. `pulled` = J'r+, J of x and r+ of `here`.
+  void update(const Vector& x, const Vector& g, const Vector& pulled, const Point& here);
 
   bool known() const { return known_; }
   double curvature(const Vector& p) const;  // p'S p
@@ -47,7 +44,7 @@ class Secant {
   Eigen::SelfAdjointEigenSolver<Matrix> eigen_;
   Matrix Q_;
   Vector diagonal_, beside_, lambda_, work_;
-  Vector pulled_, s_, y_, w_;
+  Vector s_, y_, w_;
   mutable Vector image_;  // S p
   Vector pull_, along_;   // gradient and step in the eigenvectors' coordinates
 };
