@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "marquardt/base/box.hpp"
+#include "marquardt/linalg/safe_rows.hpp"
 #include "marquardt/linalg/subproblem.hpp"
 #include "marquardt/problem/problem.hpp"
 
@@ -32,7 +33,7 @@ class Certifier {
 
   void expect(double derivative_error);  // relative error of J's columns, from now on
 
-  // O(n^3), and one pass over J where the point's rows are in Gram form (whose accuracy is too low for this).
+  // O(n^3), and one pass over J where the point's rows are in a Gram form too inaccurate for this.
   const Certificate& certify(const Point& here);
 
   // max over the free columns of |g_j| / ||J_j||: a lower bound of rho that costs nothing.
@@ -47,11 +48,20 @@ class Certifier {
 
  private:
   bool held(const Point& here, Index j) const;
+  bool regular(const Reduced& rows);
+  const Reduced& triangle_of(const Point& here);
+  double scale(const Point& here, const Reduced& rows);
+  double gain(Subproblem& subproblem);
+  void measure_regular(Subproblem& factored);
+  void measure_by_rank();
 
   Box box_;
   Accumulator accumulator_;
+  ScaledSigma sigma_;
   Model model_;
-  std::unique_ptr<Subproblem> full_, truncated_, clear_;
+  std::unique_ptr<Subproblem> full_, truncated_, clear_, normal_equations_;
+  double drowned_below_ = 0;  // scaled singular values that the errors of J drown
+  double at_walls_ = 0;       // what the held variables could gain
   Certificate certificate_;
   Vector d_, C_, norms_, p_hat_, doubt_;
   mutable Vector scaled_;
