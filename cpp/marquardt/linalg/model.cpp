@@ -8,6 +8,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/upper.hpp"
+
 namespace marquardt {
 
 void Model::set(const Reduced& rows, const VectorView& d, const VectorView& C) {
@@ -34,7 +36,7 @@ void Model::map(const VectorView& u, Vector& scaled, Vector& image) const {
   if (rows_->form == Form::triangle) {
     image.noalias() = rows_->R.triangularView<Eigen::Upper>() * scaled;
   } else {
-    image.noalias() = rows_->H * scaled;
+    multiply(rows_->H, scaled, image);
   }
 }
 

@@ -3,11 +3,11 @@
 // Reference: Cline, Moler, Stewart & Wilkinson (1979), An estimate for the condition number of a matrix.
 #include "marquardt/linalg/safe_rows.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 
 #include "marquardt/linalg/safe_norm.hpp"
+#include "marquardt/linalg/upper.hpp"
 
 namespace marquardt {
 namespace {
@@ -36,22 +36,22 @@ bool ScaledSigma::scaled_factor(const Reduced& rows) {
     T_.noalias() = rows.R * norms.cwiseInverse().asDiagonal();
     return (T_.diagonal().array() != 0).all() && T_.allFinite();
   }
-  T_.noalias() = norms.cwiseInverse().asDiagonal() * rows.H * norms.cwiseInverse().asDiagonal();
-  if (!T_.allFinite()) return false;
-  const Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Upper> llt(T_);  // in place
-  return llt.info() == Eigen::Success;
+  inverse_norms_ = norms.cwiseInverse();
+  for (Index j = 0; j < n; ++j)
+    T_.col(j).head(j + 1) = inverse_norms_[j] * rows.H.col(j).head(j + 1).cwiseProduct(inverse_norms_.head(j + 1));
+  return factor_upper(T_);
 }
 
 double ScaledSigma::operator()(const Reduced& rows) {
   if (rows.rows < rows.column_norms.size() || !scaled_factor(rows)) return 0;
   y_.resize(T_.rows());
   grow(T_, y_);
-  T_.triangularView<Eigen::Upper>().solveInPlace(y_);
+  solve_upper(T_, y_);
   const double length = safe_norm(y_);
   if (!std::isfinite(length)) return 0;
   z_ = y_ / length;
-  T_.triangularView<Eigen::Upper>().transpose().solveInPlace(z_);
-  T_.triangularView<Eigen::Upper>().solveInPlace(z_);
+  solve_upper_transposed(T_, z_);
+  solve_upper(T_, z_);
   const double inverse = safe_norm(z_);
   return std::isfinite(inverse) ? std::min(1.0, 1 / std::sqrt(inverse)) : 0;
 }

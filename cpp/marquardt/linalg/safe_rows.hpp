@@ -26,7 +26,7 @@ class ScaledSigma {
   bool scaled_factor(const Reduced& rows);
 
   Matrix T_;  // upper triangular with columns of length 1
-  Vector y_, z_;
+  Vector inverse_norms_, y_, z_;
 };
 
 class SafeRows {

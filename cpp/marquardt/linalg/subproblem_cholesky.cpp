@@ -1,20 +1,20 @@
-// Normal equations:  (B + C + alpha I) p_hat = -g_hat  by LL', one factorisation of n^3 / 3 operations per alpha.
+// Normal equations:  (B + C + alpha I) p_hat = -g_hat  by U'U, one factorisation of n^3 / 3 operations per alpha.
 //
-//   slope   L q = p_hat,  d||p_hat||/d alpha = -||q||^2 / ||p_hat||
+//   slope   U'q = p_hat,  d||p_hat||/d alpha = -||q||^2 / ||p_hat||
 //
-// A pivot L_kk^2 that has shrunk to 1000 n epsilon of the diagonal entry it started from is mostly cancelled: column k
+// A pivot U_kk^2 that has shrunk to 1000 n epsilon of the diagonal entry it started from is mostly cancelled: column k
 // nearly depends on the columns before it, whatever its scale, and the step would carry an error of a thousandth. Such
-// a system, and one that LL' refuses, goes to the rank-revealing QR subproblem, which works on the rows' own triangle
+// a system, and one that is not positive definite to rounding, goes to the rank-revealing QR subproblem, which works on the rows' own triangle
 // when they have one (full accuracy again) and on a semidefinite root of B + C otherwise; its step is of minimum norm
 // at alpha = 0 and never NaN. The thousandth keeps ||p(alpha)|| continuous, well within the 1 % of a trust-region
 // search, where alpha passes from one to the other.
 // References: More & Sorensen (1983), Computing a trust region step, section 3; Higham, Accuracy and Stability, 10.1.
-#include <Eigen/Cholesky>
 #include <cassert>
 #include <cmath>
 
 #include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/subproblem.hpp"
+#include "marquardt/linalg/upper.hpp"
 
 namespace marquardt {
 namespace {
@@ -26,17 +26,16 @@ class Cholesky final : public Subproblem {
     fallback_ready_ = fell_back_ = false;
     const Index n = model.size();
     model.matrix(B_);
-    L_.resize(n, n);
+    U_.resize(n, n);
     q_.resize(n);
   }
 
   bool solve(double alpha, Vector& p_hat) override {
     assert(model_ && alpha >= 0);
     fell_back_ = false;
-    L_.triangularView<Eigen::Lower>() = B_;
-    L_.diagonal().array() += alpha;
-    const Eigen::LLT<Eigen::Ref<Matrix>> llt(L_);  // in place
-    if (llt.info() == Eigen::Success && independent(alpha)) {
+    U_ = B_;
+    U_.diagonal().array() += alpha;
+    if (factor_upper(U_) && independent(alpha)) {
       p_hat = -model_->gradient();
       solve_in_place(p_hat);
       if (p_hat.allFinite()) return true;
@@ -50,7 +49,7 @@ class Cholesky final : public Subproblem {
     const double length = safe_norm(p_hat);
     if (length == 0) return 0;
     q_ = p_hat;
-    L_.triangularView<Eigen::Lower>().solveInPlace(q_);
+    solve_upper_transposed(U_, q_);
     const double q = safe_norm(q_);
     return -q * (q / length);
   }
@@ -62,21 +61,21 @@ class Cholesky final : public Subproblem {
     return q.allFinite();
   }
 
-  // Asked of the rank-revealing factorisation: LL' without pivoting does not know.
+  // Asked of the rank-revealing factorisation: a factorisation without pivoting does not know.
   Index rank() const override { return fallback().rank(); }
 
   Form wants() const override { return Form::gram; }
 
  private:
   void solve_in_place(Vector& y) const {
-    L_.triangularView<Eigen::Lower>().solveInPlace(y);
-    L_.transpose().triangularView<Eigen::Upper>().solveInPlace(y);
+    solve_upper_transposed(U_, y);
+    solve_upper(U_, y);
   }
 
   bool independent(double alpha) const {
-    const double least = 1000 * static_cast<double>(L_.rows()) * epsilon;
-    for (Index k = 0; k < L_.rows(); ++k) {
-      if (!(L_(k, k) * L_(k, k) > least * (B_(k, k) + alpha))) return false;
+    const double least = 1000 * static_cast<double>(U_.rows()) * epsilon;
+    for (Index k = 0; k < U_.rows(); ++k) {
+      if (!(U_(k, k) * U_(k, k) > least * (B_(k, k) + alpha))) return false;
     }
     return true;
   }
@@ -89,7 +88,7 @@ class Cholesky final : public Subproblem {
   }
 
   const Model* model_ = nullptr;
-  Matrix B_, L_;  // only the lower halves of B_ and L_ count
+  Matrix B_, U_;  // only the upper half of U_ counts
   Vector q_;
   bool fell_back_ = false;  // the last solve was the fallback's
   mutable std::unique_ptr<Subproblem> fallback_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "marquardt/linalg/safe_norm.hpp"
+#include "marquardt/linalg/upper.hpp"
 
 namespace marquardt {
 namespace {
@@ -23,7 +24,7 @@ constexpr int most_solves = 60;
 void Secant::forget() { known_ = false; }
 
 double Secant::curvature(const Vector& p) const {
-  image_.noalias() = S_ * p;
+  multiply(S_, p, image_);
   return p.dot(image_);
 }
 
@@ -37,13 +38,11 @@ void Secant::update(const Vector& x, const Vector& g, const Vector& pulled, cons
   if (!std::exchange(known_, true)) S_.setZero(n, n);
   const double sSs = curvature(s_);
   const double tau = sSs != 0 ? std::min(1.0, std::abs(s_.dot(w_)) / std::abs(sSs)) : 1;
-  B_ = tau * S_;
-  w_.noalias() -= B_ * s_;
+  w_ -= tau * image_;  // S s
   y_ /= sy;
-  B_.noalias() += w_ * y_.transpose();
-  B_.noalias() += y_ * w_.transpose();
-  s_ = s_.dot(w_) * y_;
-  B_.noalias() -= s_ * y_.transpose();
+  const double sw = s_.dot(w_);
+  B_.resize(n, n);
+  for (Index j = 0; j < n; ++j) B_.col(j) = tau * S_.col(j) + y_[j] * w_ + (w_[j] - sw * y_[j]) * y_;
   if (B_.allFinite()) S_.swap(B_);
 }
 
