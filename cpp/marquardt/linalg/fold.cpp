@@ -252,8 +252,7 @@ void copy_rows(const StridedView& M, Index first, Index rows, double* to, Index 
   for (; i + 4 <= rows; i += 4) {  // four rows side by side fill half a line of each column
     const double* row = from + i * step;
     for (Index j = 0; j < M.cols(); ++j, row += stride) {
-      double* four = to + j * height + i;
-      four[0] = row[0], four[1] = row[step], four[2] = row[2 * step], four[3] = row[3 * step];
+      lanes_at(to + j * height + i) = Lanes{row[0], row[step], row[2 * step], row[3 * step]};
     }
   }
   for (; i < rows; ++i) {
