@@ -1,7 +1,8 @@
 // Sums of products of the columns of a tall matrix:  S += [J r]'[J r], the lower half of S.
 //
-// Rows are taken in blocks that stay in cache; where they lie column by column they are read where they are, else a
-// block at a time is laid out so. Where the processor has AVX2 and FMA the loops run twice as wide (lanes.hpp).
+// Rows are taken in blocks that stay in cache. Few columns are read where they are if they lie column by column, else a
+// block at a time is laid out so; many are packed a block at a time, from any layout to the same bits. Where the
+// processor has AVX2 and FMA the loops run twice as wide (lanes.hpp).
 #pragma once
 
 #include <vector>
@@ -15,6 +16,9 @@ class GramSum {
   void add(const StridedView& J, const VectorView& r, Matrix& S);  // S is (n + 1) x (n + 1)
 
  private:
+  void add_in_place(const StridedView& J, const VectorView& r, Matrix& S);
+  void add_packed(const StridedView& J, const VectorView& r, Matrix& S);
+
   std::vector<const double*> columns_;
   Vector storage_;
 };

@@ -33,6 +33,15 @@ struct Lanes {
 [[gnu::always_inline]] inline void spread(double value, Lanes& out) { out = Lanes{value, value, value, value}; }
 [[gnu::always_inline]] inline double sum_of(const Lanes& a) { return (a[0] + a[1]) + (a[2] + a[3]); }
 
+// Asks for the line of the cache around p, which will be needed soon.
+[[gnu::always_inline]] inline void fetch(const double* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p);
+#else
+  (void)p;
+#endif
+}
+
 // The first place at or after p where a line of the cache begins. Lanes may lie anywhere, but from where 32 bytes do
 // not divide the address every other one lies across two lines, and loops take up to twice the time.
 constexpr std::ptrdiff_t line = 8;  // doubles, and how many of them aligning may pass over
@@ -92,21 +101,28 @@ struct LongSum {
   high = s;
 }
 
-// Runs loops(), a function object whose call is inlined always, with the widest instructions that the processor has.
+// Runs loops(), a function object whose call is inlined always, with the widest instructions that the processor has;
+// runs_wide() says whether those are AVX2 and FMA.
 #if defined(__GNUC__) && defined(__x86_64__) && !(defined(__AVX2__) && defined(__FMA__))
+inline bool runs_wide() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
 template <typename Loops>
 [[gnu::target("avx2,fma")]] void run_with_avx2(const Loops& loops) {
   loops();
 }
 template <typename Loops>
 void run_widest(const Loops& loops) {
-  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
+  if (runs_wide()) {
     run_with_avx2(loops);
   } else {
     loops();
   }
 }
 #else
+#if defined(__AVX2__) && defined(__FMA__)
+inline bool runs_wide() { return true; }
+#else
+inline bool runs_wide() { return false; }
+#endif
 template <typename Loops>
 void run_widest(const Loops& loops) {
   loops();
