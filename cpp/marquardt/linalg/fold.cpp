@@ -6,7 +6,7 @@
 // The first n rows are not folded into a triangle of zeros, which takes half as much again and leaves rounding where
 // fewer than n rows leave zeros: they are reduced in place, one reflector a column.
 //
-// Each pass over a column of C serves four reflectors, two columns share each load of V, and the sums stay in
+// Each pass over a column of C serves four reflectors, three columns share each load of V, and the sums stay in
 // registers. Where the processor has AVX2 and FMA the same loops run twice as wide (lanes.hpp).
 // References: Schreiber & Van Loan (1989), A storage-efficient WY representation; Golub & Van Loan, 4th ed., 5.1.7.
 #include "marquardt/linalg/fold.hpp"
@@ -22,7 +22,7 @@
 namespace marquardt {
 namespace {
 
-constexpr int wide = 4;  // reflectors applied at once: with two columns their sums fill half of 16 registers
+constexpr int wide = 4;  // reflectors applied at once: the sums with three columns and 4 operands fill 16 registers
 
 // W (P x Q) = V'C for P columns of V and Q of C, all `rows` long and spaced `rows` apart.
 template <int P, int Q>
@@ -118,8 +118,12 @@ template <int P>
   if (idle) return;
   double* C = V + P * rows;
   top += P * wide;
-  for (; right >= 2; right -= 2, C += 2 * rows, top += 2 * wide) update<P, 2>(V, rows, T, top, C);
-  if (right == 1) update<P, 1>(V, rows, T, top, C);
+  for (; right >= 3; right -= 3, C += 3 * rows, top += 3 * wide) update<P, 3>(V, rows, T, top, C);
+  if (right == 2) {
+    update<P, 2>(V, rows, T, top, C);
+  } else if (right == 1) {
+    update<P, 1>(V, rows, T, top, C);
+  }
 }
 
 template <int P>
@@ -230,10 +234,10 @@ void reduce_in_place(Rows& A, Index n, Vector& coefficients) {
   }
 }
 
-// Rows of a block: about 32 kB, the first level of cache, but no fewer than 160, below which the work on R itself
+// Rows of a block: about 32 kB, the first level of cache, but no fewer than 256, below which the work on R itself
 // shows; an odd multiple of 4, so that columns do not fall into the same sets of the cache.
 Index block_height(Index m, Index columns) {
-  const Index fitting = std::clamp<Index>(4096 / columns, 160, 512) / 8 * 8 + 4;
+  const Index fitting = std::clamp<Index>(4096 / columns, 256, 512) / 8 * 8 + 4;
   return std::clamp<Index>((m + 3) / 4 * 4, 4, fitting);
 }
 
