@@ -1,8 +1,9 @@
-// One function: a nonlinear solve from Python's point of view. Returns plain data; the Python layer dresses it.
+// One function: a nonlinear solve from Python's point of view. Reports plain data; the Python layer dresses it.
 #include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "bind/bind_options.hpp"
@@ -22,7 +23,8 @@ struct Request {
   bool vectorized, ravel;
   Vector x0;
   Box box;
-  std::string method, subproblem;
+  std::string_view method;
+  SubproblemKind subproblem;
   Vector scale;
   Loss loss;
   bool python_loss;
@@ -31,12 +33,19 @@ struct Request {
   py::object observe;
 };
 
-SubproblemKind subproblem_kind(const std::string& name) {
+// Arrays of the Python layer can be read as they are; anything else is converted.
+Vector vector_in(py::handle given) {
+  if (!is_plain(given)) return vector_of(FloatArray(py::reinterpret_borrow<py::object>(given)));
+  const auto array = py::reinterpret_borrow<py::array>(given);
+  return Eigen::Map<const Vector>(static_cast<const double*>(array.data()), array.size());
+}
+
+SubproblemKind subproblem_kind(std::string_view name) {
   if (name == "cholesky") return SubproblemKind::cholesky;
   if (name == "qr") return SubproblemKind::qr;
   if (name == "svd") return SubproblemKind::svd;
   if (name == "auto") return SubproblemKind::automatic;
-  throw py::value_error("unknown subproblem '" + name + "': 'cholesky', 'qr', 'svd' or 'auto'");
+  throw py::value_error("unknown subproblem '" + std::string(name) + "': 'cholesky', 'qr', 'svd' or 'auto'");
 }
 
 Scheme scheme_named(const std::string& name) {
@@ -94,102 +103,125 @@ Status run(Minimiser& minimiser, const Vector& x0, Lock lock) {
 }
 
 std::unique_ptr<Step> make_step(const Request& request) {
-  const SubproblemKind kind = subproblem_kind(request.subproblem);
+  const SubproblemKind kind = request.subproblem;
   if (request.method == "levenberg_marquardt") {
     return make_levenberg_marquardt(request.options, request.box, kind, request.scale);
   }
   if (request.method == "trust_region") return make_trust_region(request.options, request.box, kind, request.scale);
   if (request.method == "auto") return make_adaptive_region(request.options, request.box, kind, request.scale);
   if (request.method == "dogbox") return make_dogbox(request.options, request.box, kind, request.scale);
-  throw py::value_error("unknown method '" + request.method +
+  throw py::value_error("unknown method '" + std::string(request.method) +
                         "': 'levenberg_marquardt', 'trust_region', 'dogbox' or 'auto'");
 }
 
-py::array history_array(const History& history) {
-  py::array_t<Record> records(static_cast<py::ssize_t>(history.records.size()));
-  std::copy(history.records.begin(), history.records.end(), records.mutable_data());
+// Names of the fields, and the type of a record, made once.
+struct Names {
+  py::object x = interned("x"), success = interned("success"), status = interned("status"),
+             message = interned("message"), cost = interned("cost"), residuals = interned("residuals"),
+             jacobian = interned("jacobian"), grad = interned("grad"), optimality = interned("optimality"),
+             active_mask = interned("active_mask"), rank = interned("rank"), nfev = interned("nfev"),
+             njev = interned("njev"), nfev_differences = interned("nfev_differences"), nit = interned("nit"),
+             history = interned("history"), fun = interned("fun"), jac = interned("jac");
+  py::object seconds = interned("seconds"), control = interned("control"), v = interned("v"),
+             iterates = interned("iterates");
+  py::dtype record = py::dtype::of<Record>();
+};
+
+py::array history_array(const History& history, const py::dtype& type) {
+  py::array records = new_array(type, {static_cast<py::ssize_t>(history.records.size())});
+  std::copy(history.records.begin(), history.records.end(), static_cast<Record*>(records.mutable_data()));
   return records;
 }
 
 // The iterates as the rows of one array: an array each would cost more than the steps between them.
 py::array iterates_array(const History& history, Index n) {
-  py::array_t<double> rows({static_cast<Index>(history.iterates.size()), n});
-  double* row = rows.mutable_data();
+  const py::array_t<double> rows = new_array<double>({static_cast<Index>(history.iterates.size()), n});
+  double* row = data_of(rows);
   for (const Vector& x : history.iterates) row = std::copy_n(x.data(), n, row);
   return rows;
 }
 
-// Names of the fields, made once.
-struct Names {
-  py::object x = interned("x"), success = interned("success"), status = interned("status"),
-             message = interned("message"), cost = interned("cost"), residuals = interned("residuals"),
-             jacobian = interned("jacobian"), grad = interned("grad"), v = interned("v"),
-             optimality = interned("optimality"), active_mask = interned("active_mask"), rank = interned("rank"),
-             control = interned("control"), nfev = interned("nfev"), njev = interned("njev"),
-             nfev_differences = interned("nfev_differences"), nit = interned("nit"), seconds = interned("seconds"),
-             seconds_function = interned("seconds_function"), seconds_jacobian = interned("seconds_jacobian"),
-             history = interned("history"), iterates = interned("iterates");
-};
+// The gradient where the point is linearised; where it is not, NaN in the same shape.
+Vector gradient(const Minimiser& minimiser) {
+  const Point& here = minimiser.best();
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  return minimiser.linearised() ? Vector(here.g()) : Vector(Vector::Constant(here.x.size(), nan));
+}
 
-// What belongs to a linearised point; where there is none, NaN in the same shapes. v: distances to the bounds that -g
-// points at.
-void report_linearisation(const Minimiser& minimiser, const Box& box, const Names& names, const py::dict& d) {
+// What belongs to a linearised point; where there is none, NaN in the same shapes. Returns the Jacobian.
+py::object report_linearisation(const Minimiser& minimiser, const Names& names, const py::object& d) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   const Point& here = minimiser.best();
   const bool known = minimiser.linearised();
   const Index n = here.x.size();
-  const Vector g = known ? here.g() : Vector(Vector::Constant(n, nan));
-  Vector v, dv;
-  coleman_li::scaling(here.x, g, box, v, dv);
-  set_item(d, names.jacobian,
-           known ? array_of(here.J) : py::object(array_of(Matrix(Matrix::Constant(here.r.size(), n, nan)))));
-  set_item(d, names.grad, array_of(g));
-  set_item(d, names.v, array_of(v));
+  const Matrix none = Matrix::Constant(known ? 0 : here.r.size(), known ? 0 : n, nan);
+  py::object J = known ? array_of(here.J) : py::object(array_of(none));
+  set_item(d, names.jacobian, J);
+  set_item(d, names.grad, array_of(gradient(minimiser)));
   set_item(d, names.optimality, py::float_(known ? minimiser.step().optimality() : nan));
   set_item(d, names.active_mask, array_of(known ? minimiser.active() : Eigen::VectorXi(Eigen::VectorXi::Zero(n))));
   set_item(d, names.rank, py::int_(known ? minimiser.step().rank() : 0));
-  set_item(d, names.control, py::float_(known ? minimiser.step().control() : nan));
+  return J;
 }
 
-py::dict report(const Minimiser& minimiser, const Problem& problem, const Box& box, Status status, const Names& names) {
+// The items that results of all faces have, in their order.
+void report(const Minimiser& minimiser, const Counts& counts, Status status, const Names& names, const py::object& d) {
   const Point& here = minimiser.best();
-  const Counts counts = problem.counts();
-  py::dict d;
+  const py::object r = array_of(here.raw.size() > 0 ? here.raw : here.r);
   set_item(d, names.x, array_of(here.x));
   set_item(d, names.success, py::bool_(succeeded(status)));
   set_item(d, names.status, py::int_(static_cast<int>(status)));
   set_item(d, names.message, py::str(entry(status).sentence));
   set_item(d, names.cost, py::float_(here.cost));
-  set_item(d, names.residuals, array_of(here.raw.size() > 0 ? here.raw : here.r));
-  report_linearisation(minimiser, box, names, d);
+  set_item(d, names.residuals, r);
+  const py::object J = report_linearisation(minimiser, names, d);
   set_item(d, names.nfev, py::int_(counts.nfev));
   set_item(d, names.njev, py::int_(counts.njev));
   set_item(d, names.nfev_differences, py::int_(counts.differences));
   set_item(d, names.nit, py::int_(minimiser.iterations()));
-  set_item(d, names.seconds, py::float_(minimiser.seconds()));
-  set_item(d, names.seconds_function, py::float_(counts.seconds_value));
-  set_item(d, names.seconds_jacobian, py::float_(counts.seconds_jacobian));
-  set_item(d, names.history, history_array(minimiser.history()));
+  set_item(d, names.history, history_array(minimiser.history(), names.record));
+  set_item(d, names.fun, r);
+  set_item(d, names.jac, J);
+}
+
+// What is no item of every result: times, the last lambda or Delta, and for faces that keep the iterates also v, the
+// distances to the bounds that -g points at.
+py::dict report_aside(const Minimiser& minimiser, const Counts& counts, const Request& request, const Names& names) {
+  const Point& here = minimiser.best();
+  py::dict d;
+  set_item(d, names.seconds, py::make_tuple(minimiser.seconds(), counts.seconds_value, counts.seconds_jacobian));
+  set_item(d, names.control,
+           py::float_(minimiser.linearised() ? minimiser.step().control() : std::numeric_limits<double>::quiet_NaN()));
+  if (!request.options.keep_iterates) return d;
+  Vector v, dv;
+  coleman_li::scaling(here.x, gradient(minimiser), request.box, v, dv);
+  set_item(d, names.v, array_of(v));
   set_item(d, names.iterates, iterates_array(minimiser.history(), here.x.size()));
   return d;
 }
 
-// Returns (report, None), or (report of the best point so far, the exception that ended the solve).
-py::tuple solve(const Request& request, const Names& names) {
+// Fills `result` and returns (what is no item of it, None), or the same of the best point so far and the exception that
+// ended the solve.
+py::tuple solve(const Request& request, const py::object& result, const Names& names) {
   const Functions functions = read_functions(request);
   PyObserver observer(request.observe, functions.lock);
-  Problem problem(*functions.residual, request.x0.size(), subproblem_kind(request.subproblem), observer, request.loss);
+  Problem problem(*functions.residual, request.x0.size(), request.subproblem, observer, request.loss);
   problem.use_threads(request.options.threads);
   const std::unique_ptr<Step> step = make_step(request);
   Minimiser minimiser(problem, *step, observer, request.options, request.box);
+  const auto ended = [&](Status status, const py::object& exception) {
+    const Counts counts = problem.counts();
+    report(minimiser, counts, status, names, result);
+    return py::make_tuple(report_aside(minimiser, counts, request, names), exception);
+  };
   const auto interrupted = [&](py::error_already_set& error) {
     const py::object exception = error.value();
     if (error.trace()) PyException_SetTraceback(exception.ptr(), error.trace().ptr());
-    return py::make_tuple(report(minimiser, problem, request.box, Status::interrupted, names), exception);
+    return ended(Status::interrupted, exception);
   };
   try {
     const Status status = run(minimiser, request.x0, functions.lock);
-    return py::make_tuple(report(minimiser, problem, request.box, status, names), py::none());
+    return ended(status, py::none());
   } catch (py::error_already_set& error) {
     return interrupted(error);
   } catch (py::builtin_exception& error) {  // what the callbacks' own checks raise
@@ -227,22 +259,34 @@ void bind_minimise(py::module_& m) {
       .def_readonly("accepted", &Record::accepted);
   m.def(
       "minimise",
-      [names = Names()](py::object fun, py::object jac, const FloatArray& x0, const FloatArray& lower,
-                        const FloatArray& upper, const std::string& method, const std::string& subproblem,
-                        const py::dict& options, py::tuple args, const FloatArray& scale, bool vectorized, bool ravel,
-                        const py::object& loss, const FloatArray& f_scale, const FloatArray& diff_step,
-                        py::object observe) {
-        return solve({std::move(fun), std::move(jac), std::move(args), vectorized, ravel, vector_of(x0),
-                      Box{vector_of(lower), vector_of(upper)}, method, subproblem, vector_of(scale),
-                      read_loss(loss, vector_of(f_scale)), !py::isinstance<py::str>(loss), vector_of(diff_step),
-                      read_options(options), std::move(observe)},
-                     names);
+      [names = Names()](const py::object& result, py::object fun, py::object jac, py::handle x0, py::handle lower,
+                        py::handle upper, std::string_view method, std::string_view subproblem, const py::dict& options,
+                        py::tuple args, py::handle scale, bool vectorized, bool ravel, const py::object& loss,
+                        py::handle f_scale, py::handle diff_step, py::object observe) {
+        const Request request{std::move(fun),
+                              std::move(jac),
+                              std::move(args),
+                              vectorized,
+                              ravel,
+                              vector_in(x0),
+                              Box{vector_in(lower), vector_in(upper)},
+                              method,
+                              subproblem_kind(subproblem),
+                              vector_in(scale),
+                              read_loss(loss, vector_in(f_scale)),
+                              !py::isinstance<py::str>(loss),
+                              vector_in(diff_step),
+                              read_options(options),
+                              std::move(observe)};
+        return solve(request, result, names);
       },
-      py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"), py::arg("method"),
-      py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"), py::arg("vectorized"),
-      py::arg("ravel"), py::arg("loss"), py::arg("f_scale"), py::arg("diff_step"), py::arg("observe"), py::pos_only(),
-      "Minimises 1/2 ||fun(x)||^2, or a robust loss of fun(x), in a box. Returns (report, exception or None). "
-      "Arguments are taken as checked.");
+      py::arg("result"), py::arg("fun"), py::arg("jac"), py::arg("x0"), py::arg("lower"), py::arg("upper"),
+      py::arg("method"), py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"),
+      py::arg("vectorized"), py::arg("ravel"), py::arg("loss"), py::arg("f_scale"), py::arg("diff_step"),
+      py::arg("observe"), py::pos_only(),
+      "Minimises 1/2 ||fun(x)||^2, or a robust loss of fun(x), in a box. Fills `result`, an empty dict or a kind of "
+      "one, "
+      "and returns (what is no item of it, exception or None). Arguments are taken as checked.");
 }
 
 }  // namespace marquardt::bind

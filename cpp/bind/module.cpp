@@ -86,6 +86,7 @@ PYBIND11_MODULE(MARQUARDT_MODULE, m, pybind11::mod_gil_not_used()) {
   marquardt::bind::bind_build(m);
   marquardt::bind::bind_status(m);
   marquardt::bind::bind_options(m);
+  marquardt::bind::bind_arguments(m);
   marquardt::bind::bind_derivatives(m);
   marquardt::bind::bind_compiled(m);
   marquardt::bind::bind_minimise(m);

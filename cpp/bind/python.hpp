@@ -17,14 +17,27 @@ namespace marquardt::bind {
 namespace py = pybind11;
 
 // A new array from NumPy itself: pybind11 would lay out shape and strides in vectors first.
-template <class Scalar>
-py::array_t<Scalar> new_array(std::initializer_list<py::ssize_t> shape, bool column_major = false) {
+inline py::array new_array(py::dtype type, std::initializer_list<py::ssize_t> shape, bool column_major = false) {
   const auto& api = py::detail::npy_api::get();
-  PyObject* made = api.PyArray_NewFromDescr_(api.PyArray_Type_, py::dtype::of<Scalar>().release().ptr(),
-                                             static_cast<int>(shape.size()), shape.begin(), nullptr, nullptr,
+  PyObject* made = api.PyArray_NewFromDescr_(api.PyArray_Type_, type.release().ptr(), static_cast<int>(shape.size()),
+                                             shape.begin(), nullptr, nullptr,
                                              column_major ? py::detail::npy_api::NPY_ARRAY_F_CONTIGUOUS_ : 0, nullptr);
   if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::array_t<Scalar>>(made);
+  return py::reinterpret_steal<py::array>(made);
+}
+
+template <class Scalar>
+py::array_t<Scalar> new_array(std::initializer_list<py::ssize_t> shape, bool column_major = false) {
+  return py::reinterpret_steal<py::array_t<Scalar>>(new_array(py::dtype::of<Scalar>(), shape, column_major).release());
+}
+
+// Whether the numbers of an argument can be read as they lie in memory: one of NumPy's own arrays, of doubles,
+// row-major and without gaps.
+inline bool is_plain(py::handle h) {
+  if (Py_TYPE(h.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  constexpr int wanted = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  const auto* array = py::detail::array_proxy(h.ptr());
+  return (array->flags & wanted) == wanted && array->descr == py::dtype::of<double>().ptr();
 }
 
 template <class Array>
@@ -54,6 +67,7 @@ inline void set_item(const py::object& mapping, const py::object& name, const py
 // One function per file, called by module.cpp in this order.
 void bind_status(py::module_& m);
 void bind_options(py::module_& m);
+void bind_arguments(py::module_& m);
 void bind_minimise(py::module_& m);
 void bind_linear(py::module_& m);
 void bind_accumulator(py::module_& m);

@@ -44,14 +44,20 @@ class Request(NamedTuple):
         return Request._make((None, jac, *self[2:-2], None, ()))  # _replace takes five times as long
 
 
-def minimise(request: Request, finish: Callable[[_result.Result, dict[str, Any]], _result.Result]) -> _result.Result:
-    """Run the core and dress what it reports.
+Finish = Callable[[_result.Result, dict[str, Any]], _result.Result]
 
-    `finish` adds the face's own fields to the result, from the core's plain report. An exception of the user's
-    functions (Ctrl-C included) is raised again with the best point so far as its `partial_result`.
+
+def minimise(request: Request, finish: Finish, kind: type[_result.Result] = _result.Result) -> _result.Result:
+    """Run the core and dress what it reports, as a result of that kind.
+
+    `finish` adds the face's own fields to the result, from what the core reports besides: control (the last lambda or
+    Delta) and, with the option keep_iterates, v and iterates. An exception of the user's functions (Ctrl-C included)
+    is raised again with the best point so far as its `partial_result`.
     """
-    report, exception = _core.minimise(*request[:-1])
-    result = finish(_result.dress(report, request.notes), report)
+    result = kind()
+    aside, exception = _core.minimise(result, *request[:-1])
+    _result.dress(result, aside["seconds"], request.notes)
+    result = finish(result, aside)
     if exception is None:
         return result
     exception.partial_result = result  # type: ignore[attr-defined]

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arguments, _compiled, _questions, _report, _result, _trees
-from ._arguments import UNIT, Vector
+from . import _arguments, _compiled, _report, _result, _trees
+from ._arguments import UNBOUNDED, UNIT, Vector
+from ._isa import core as _core
 from ._minimise import NO_SCALE, NO_STEP, Request, minimise, moved
 
 METHOD_OF_AUTO = "auto"
@@ -89,17 +90,22 @@ _GENERAL = {special: general for general, special in _SPECIAL.items()}
 _BY_NO_TOLERANCE = (LeastSquaresStatus.STATIONARY, LeastSquaresStatus.ZERO_RESIDUAL)
 
 
-Dress = Callable[[_result.Result, Request], _result.Result]
+Complete = Callable[[_result.Result, Request], None]
 
 
-class Start(NamedTuple):
+class Start:
     """Where a solve starts: the flat vector, what its entries are called, the box, and how x0 is laid out."""
 
-    x: Vector
-    names: tuple[str, ...]
-    lower: Vector
-    upper: Vector
-    tree: _trees.Tree | None = None
+    __slots__ = ("lower", "names", "tree", "upper", "x")
+
+    def __init__(
+        self, x: Vector, names: tuple[str, ...], lower: Vector, upper: Vector, tree: _trees.Tree | None = None
+    ) -> None:
+        self.x = x
+        self.names = names
+        self.lower = lower
+        self.upper = upper
+        self.tree = tree
 
 
 def solve(
@@ -128,11 +134,13 @@ def solve(
     threads: int = 1,
     vectorized: bool = False,
     named: bool = False,
-    dress: Dress | None = None,
+    kind: type[_result.Result] = _result.Result,
+    complete: Complete | None = None,
 ) -> _result.Result:
     """Minimise 0.5 * ||fun(x)||^2, or a robust loss of fun(x), in a box. `least_squares` documents the arguments.
 
-    `named`: the result shows the names of the parameters. `dress` gives it another form than that of `least_squares`.
+    `named`: the result shows the names of the parameters. `kind` and `complete` give it another form than
+    that of `least_squares`.
     """
     x, tree = start.x, start.tree
     _check_printing(verbose)
@@ -149,46 +157,39 @@ def solve(
         keywords = _keywords(kwargs)
         of_user, derivative = _bound(of_user, keywords), _bound(derivative, keywords)
     estimates_scale = isinstance(f_scale, str) and _asks_for_estimate(f_scale, loss)
-    gradient_tolerance = _arguments.tolerance("gtol", gtol)
-    request = Request(
-        fun=of_user if tree is None else _trees.flat(of_user, tree, derivative is True),
-        jac=_trees.flat_jacobian(derivative, tree),
-        args=_arguments.extra(args) if args else (),
-        x0=x,
-        lower=start.lower,
-        upper=start.upper,
-        method=METHODS[_arguments.choice("method", method, METHODS)],
-        subproblem="auto",
-        scale=_scale(x_scale, x.size, tree),
-        vectorized=bool(vectorized),
-        loss=_arguments.loss(loss),
-        f_scale=UNIT if estimates_scale else _arguments.residual_scale(f_scale),
-        diff_step=NO_STEP if diff_step is None else _sizes("diff_step", diff_step, x.size, tree),
-        options={
-            "ftol": _arguments.tolerance("ftol", ftol),
-            "xtol": _arguments.tolerance("xtol", xtol),
-            "gtol": gradient_tolerance,
-            "max_nfev": 100 * x.size if max_nfev is None else _arguments.count("max_nfev", max_nfev, 1),
-            "max_time": _arguments.seconds("max_time", max_time),
-            "threads": _arguments.count("threads", threads, 1),
-        },
+    options = {
+        "ftol": _arguments.tolerance("ftol", ftol),
+        "xtol": _arguments.tolerance("xtol", xtol),
+        "gtol": _arguments.tolerance("gtol", gtol),
+        "max_nfev": 100 * x.size if max_nfev is None else _arguments.count("max_nfev", max_nfev, 1),
+        "max_time": _arguments.seconds("max_time", max_time),
+        "threads": _arguments.count("threads", threads, 1),
+    }
+    request = Request(  # by position, as keywords of a class take 1 us
+        of_user if tree is None else _trees.flat(of_user, tree, derivative is True),
+        derivative if tree is None else _trees.flat_jacobian(derivative, tree),
+        x,
+        start.lower,
+        start.upper,
+        METHODS[_arguments.choice("method", method, METHODS)],
+        "auto",
+        options,
+        _arguments.extra(args) if args else (),
+        NO_SCALE if x_scale is None else _scale(x_scale, x.size, tree),
+        bool(vectorized),
+        False,
+        _arguments.loss(loss),
+        UNIT if estimates_scale else _arguments.residual_scale(f_scale),
+        NO_STEP if diff_step is None else _sizes("diff_step", diff_step, x.size, tree),
     )
     groups = None if jac_sparsity is None else _Groups(_pattern(jac_sparsity, x.size))
-    face = _Face(request, of_user, start, named or tree is not None, groups, gradient_tolerance, dress)
+    face = _Face(request, of_user, start, named or tree is not None, groups, kind, complete)
     watched = _arguments.callback("callback", callback)
-
-    def run(request: Request) -> _result.Result:
-        if watched is not None or verbose == 2:
-            request = _watched(request, watched, verbose == 2, tree)
-        if estimates_scale:
-            return _estimating_scale(request, face.finish)
-        return minimise(request, face.finish)
-
     if workers is None:
-        result = run(face.request)
+        result = face.run(face.request, watched, verbose == 2, estimates_scale)
     else:
         with _mapping(workers) as mapping:
-            result = run(face.with_map(mapping))
+            result = face.run(face.with_map(mapping), watched, verbose == 2, estimates_scale)
     if verbose:
         print(_closing(result))
     return result
@@ -203,6 +204,8 @@ class _Face:
         The problem with all evaluations in this process, and nobody watching.
     """
 
+    __slots__ = ("_complete", "_flat", "_fun", "_groups", "_kind", "_named", "_start", "request")
+
     def __init__(
         self,
         request: Request,
@@ -210,18 +213,16 @@ class _Face:
         start: Start,
         named: bool,
         groups: _Groups | None,
-        gtol: float,
-        dress: Dress | None,
+        kind: type[_result.Result],
+        complete: Complete | None,
     ) -> None:
         self._fun = fun
         self._flat = request.fun
-        self._tree = start.tree
-        self._labels = start.names
+        self._start = start
         self._named = named
-        self._gtol = gtol
-        self._dress = dress
-        self._differenced = isinstance(request.jac, str)
-        self._groups = groups if self._differenced else None
+        self._groups = groups if isinstance(request.jac, str) else None
+        self._kind = kind
+        self._complete = complete
         self.request = request
         if self._groups is not None:
             each = self._flat if request.vectorized else _EachPoint(self._flat, fun, start.tree, map)
@@ -229,19 +230,29 @@ class _Face:
 
     def with_map(self, mapping: Callable[..., Any]) -> Request:
         """The request with points of differences evaluated through a map."""
-        if not self._differenced:
+        if not isinstance(self.request.jac, str):
             return self.request
-        each = _EachPoint(self._flat, self._fun, self._tree, mapping)
+        each = _EachPoint(self._flat, self._fun, self._start.tree, mapping)
         fun = each if self._groups is None else self._groups.of(each)
         return self.request._replace(fun=fun, vectorized=True)
 
-    def finish(self, result: _result.Result, report: dict[str, Any], solved: Request | None = None) -> _result.Result:
-        """Put a result into the user's terms; `report` is not needed, as the result has all of it.
+    def run(
+        self, request: Request, callback: Callable[..., Any] | None, show: bool, estimates_scale: bool
+    ) -> _result.Result:
+        """Solve that request with somebody watching, if there is anybody."""
+        if callback is not None or show:
+            request = _watched(request, callback, show, self._start.tree)
+        if estimates_scale:
+            return _estimating_scale(request, self.finish, self._kind)
+        return minimise(request, self.finish, self._kind)
+
+    def finish(self, result: _result.Result, aside: dict[str, Any], solved: Request | None = None) -> _result.Result:
+        """Put a result into the user's terms; `aside` is not needed, as the result has all that this face shows.
 
         `solved` is what the core was asked where it differs from the request.
         """
         status = _SPECIAL[result["status"]]
-        if status in _BY_NO_TOLERANCE and result["optimality"] <= self._gtol > 0:
+        if status in _BY_NO_TOLERANCE and result["optimality"] <= self.request.options["gtol"] > 0:
             status = LeastSquaresStatus.GRADIENT  # where the test of gtol holds too SciPy names the ending after it
             result["message"] = status.message
         result["status"] = status
@@ -250,15 +261,16 @@ class _Face:
             again = again._replace(loss=solved.loss, f_scale=solved.f_scale)
         if self._groups is not None:
             result["nfev_differences"] = self._groups.evaluations
-        if self._dress is not None:
-            return self._dress(result, again)
-        hooks = _result.Hooks(self._labels, partial(_questions.refit, minimise, again), request=again)
-        _result.attach(result, hooks)
-        if self._tree is not None:
-            hooks.x = result["x"]
-            result["x"] = self._tree.unravel(result["x"])
+        if self._complete is not None:
+            self._complete(result, again)
+            return result
+        names, tree, flat = self._start.names, self._start.tree, None
+        if tree is not None:
+            flat = result["x"]
+            result["x"] = tree.unravel(flat)
+        _result.attach_later(result, partial(_result.request_hooks, minimise, again, names, flat))
         if self._named:
-            result["names"] = list(self._labels)
+            result["names"] = list(names)
         return result
 
 
@@ -267,6 +279,9 @@ class _Face:
 
 def read_start(x0: Any, bounds: Any, fixed: Any, names: Any) -> Start:
     """How x0 is laid out, the start, its bounds and what the parameters are called."""
+    usual = _core.finite_vector(x0)
+    if usual is not None and bounds is UNBOUNDED and fixed is None and names is None:
+        return Start(usual, default_names(usual.size), *_arguments.everywhere(usual.size))
     tree = _read_tree(x0)
     if tree is None:
         x = _start(x0)
@@ -443,8 +458,6 @@ def _sizes(name: str, value: Any, n: int, tree: _trees.Tree | None) -> Vector:
 
 def _scale(x_scale: Any, n: int, tree: _trees.Tree | None) -> Vector:
     """D = 1 / x_scale; empty for 'jac'."""
-    if x_scale is None:
-        return NO_SCALE
     if isinstance(x_scale, str):
         _arguments.choice("x_scale", x_scale, ("jac",))
         return NO_SCALE
@@ -676,7 +689,9 @@ def _closing(result: _result.Result) -> str:
 
 
 def _estimating_scale(
-    request: Request, finish: Callable[[_result.Result, dict[str, Any], Request], _result.Result]
+    request: Request,
+    finish: Callable[[_result.Result, dict[str, Any], Request], _result.Result],
+    kind: type[_result.Result],
 ) -> _result.Result:
     """Minimise with the scale of the residuals estimated from themselves, again and again until it settles.
 
@@ -685,27 +700,27 @@ def _estimating_scale(
     """
     spent = dict.fromkeys(("nfev", "njev", "nit", "nfev_differences"), 0)
     begin = time.monotonic()
-    last: dict[str, Any] = {}
+    last: dict[str, Any] = dict.fromkeys(("x", "residuals", "active_mask"))
     seconds: Any = (0.0, 0.0, 0.0)
     scale = 0.0
     asked = request._replace(loss="linear")
 
-    def total(result: _result.Result, report: dict[str, Any]) -> _result.Result:
+    def total(result: _result.Result, aside: dict[str, Any]) -> _result.Result:
         nonlocal seconds
         for name in spent:
-            spent[name] += report[name]
+            spent[name] += result[name]
             result[name] = spent[name]
-        if result._seconds is not None:
-            seconds = tuple(map(operator.add, seconds, result._seconds))
-            result.__dict__["_seconds"] = seconds
-        last.update(report)
+        seconds = tuple(map(operator.add, seconds, aside["seconds"]))
+        result.__dict__["_seconds"] = seconds
+        for name in last:
+            last[name] = result[name]  # flat, before `finish` puts it into the user's terms
         result["f_scale"] = scale
-        return finish(result, report, asked)
+        return finish(result, aside, asked)
 
     fits = 0
     while True:
         fits += 1
-        result = minimise(asked, total)
+        result = minimise(asked, total, kind)
         estimate = _estimate(last["residuals"], int(np.count_nonzero(last["active_mask"] == 0)))
         if estimate == 0:
             note = f"f_scale='mad' ended at {scale:.6g}: most residuals are zero and show no scale"

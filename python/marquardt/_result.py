@@ -145,14 +145,16 @@ def attach(result: Result, hooks: Hooks) -> None:
     result.__dict__["_attached"] = hooks
 
 
-def attach_request(result: Result, minimise: Callable[..., Any], request: Any) -> None:
-    """The hooks that follow from what the core was asked, made when they are needed: a solve takes 20 us in all."""
-    result.__dict__["_asked"] = (minimise, request)
+def attach_later(result: Result, make: Callable[[], Hooks]) -> None:
+    """The same for hooks that are made when they are first needed: most results are asked nothing that takes them."""
+    result.__dict__["_make_hooks"] = make
 
 
-def request_hooks(minimise: Callable[..., Any], request: Any, **others: Any) -> Hooks:
+def request_hooks(
+    minimise: Callable[..., Any], request: Any, names: Sequence[str] = (), x: NDArray[np.float64] | None = None
+) -> Hooks:
     """Hooks with the request, and with `minimise` for fitting it again."""
-    return Hooks(request=request, refit=partial(_questions.refit, minimise, request), **others)
+    return Hooks(names, partial(_questions.refit, minimise, request), request=request, x=x)
 
 
 _NO_HOOKS = Hooks()
@@ -234,8 +236,8 @@ class Result(Fields):
     def _hooks(self) -> Hooks:
         hooks = self.__dict__.get("_attached")
         if hooks is None:
-            asked = self.__dict__.get("_asked")
-            hooks = self.__dict__["_attached"] = _NO_HOOKS if asked is None else request_hooks(*asked)
+            make = self.__dict__.get("_make_hooks")
+            hooks = self.__dict__["_attached"] = _NO_HOOKS if make is None else make()
         return hooks
 
     # ---- uncertainty -----------------------------------------------------------------------------------------
@@ -478,23 +480,11 @@ def _sigma_of(hooks: Hooks, at_data: bool) -> Any:
     raise ValueError("predict(x, band='prediction') needs sigma=, the errors at x: those of the data differ")
 
 
-_OF_THE_FACES = ("control", "iterates", "v")  # what the core reports for the faces to name
-_TIMES = ("seconds", "seconds_function", "seconds_jacobian")  # no items, so that equal solves have equal items
 _STATUS = {int(status): status for status in Status}  # a lookup costs a tenth of the call Status(number)
 
 
-def dress(report: dict[str, Any], notes: Sequence[str]) -> Result:
-    """The core's plain report as a Result; the report stays as it is."""
-    result = Result(report)
-    for name in _OF_THE_FACES:
-        del result[name]
-    seconds = report.get("seconds")
-    if seconds is not None:
-        for name in _TIMES:
-            del result[name]
-        result.__dict__["_seconds"] = (seconds, report["seconds_function"], report["seconds_jacobian"])
-    result["status"] = _STATUS[report["status"]]
-    result["fun"] = result["residuals"]
-    result["jac"] = result["jacobian"]
+def dress(result: Result, seconds: tuple[float, float, float] | None, notes: Sequence[str]) -> None:
+    """What the core's plain report lacks as a Result. Times are no items, so that equal solves have equal items."""
+    result["status"] = _STATUS[result["status"]]
     result["notes"] = list(notes)
-    return result
+    result.__dict__["_seconds"] = seconds

@@ -8,6 +8,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _arguments, _nonlinear, _questions, _result, _trees
-from ._arguments import Vector
+from ._arguments import UNBOUNDED, Vector
 from ._isa import core as _core
 from ._minimise import Request
 from ._nonlinear import Start
@@ -158,7 +159,7 @@ def curve_fit(
     sigma: Any = None,
     absolute_sigma: bool = False,
     check_finite: bool | None = None,
-    bounds: Any = (-np.inf, np.inf),
+    bounds: Any = UNBOUNDED,
     method: str | None = None,
     jac: Any = None,
     *,
@@ -611,30 +612,25 @@ class _Fit:
     def solve(self, start: Start, settings: dict[str, Any]) -> CurveFit:
         tree = start.tree
         residuals, jacobian = _functions(self._f, self._jac, self._data, tree, "workers" in settings)
-        flat = start if tree is None else start._replace(tree=None)  # f and its Jacobian see to the tree
-        result = _nonlinear.solve(residuals, flat, jac=jacobian, method=self._method, dress=self.dress, **settings)
-        assert isinstance(result, CurveFit)  # dress makes nothing else
+        if tree is not None:  # f and its Jacobian see to it
+            start = Start(start.x, start.names, start.lower, start.upper)
+        result = _nonlinear.solve(
+            residuals, start, jac=jacobian, method=self._method, kind=CurveFit, complete=self.complete, **settings
+        )
+        assert isinstance(result, CurveFit)
         return result
 
-    def dress(self, solved: _result.Result, request: Request) -> CurveFit:
-        """A result of `least_squares` as one of curve_fit."""
-        result = CurveFit(solved)
-        known, start, data = result.__dict__, self._start, self._data
-        known.update(solved.__dict__)
+    def complete(self, result: _result.Result, request: Request) -> None:
+        """What a CurveFit has besides the items of other results."""
         # The request's functions must not outlive the solve, see curve.cpp; questions do not need them.
-        known["_attached"] = _result.Hooks(
-            start.names,
-            self.refit,
-            self.model,
-            data.xdata,
-            data.ydata,
-            data.sigma,
-            self._absolute,
-            request=request.without_functions(),
-        )
-        if start.tree is not None:
-            result["params"] = start.tree.unravel(result["x"])
-        return result
+        _result.attach_later(result, partial(self.hooks, request.without_functions()))
+        if self._start.tree is not None:
+            result["params"] = self._start.tree.unravel(result["x"])
+
+    def hooks(self, request: Request) -> _result.Hooks:
+        data = self._data
+        facts = (data.xdata, data.ydata, data.sigma, self._absolute)
+        return _result.Hooks(self._start.names, self.refit, self.model, *facts, request=request)
 
     def refit(self, held: Mapping[int, float], x: Vector) -> _result.Result:
         """The same data fitted again from x, with some parameters held."""

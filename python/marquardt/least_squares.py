@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from . import _nonlinear, _result
+from ._arguments import UNBOUNDED
 
 
 def least_squares(
     fun: Callable[..., Any],
     x0: Any,
     jac: Any = "auto",
-    bounds: Any = (-np.inf, np.inf),
+    bounds: Any = UNBOUNDED,
     method: str = "auto",
     ftol: float | None = None,
     xtol: float | None = None,

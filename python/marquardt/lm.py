@@ -315,12 +315,12 @@ def lm_solve(
         notes=notes,
     )
 
-    def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
-        _add_fields(result, report, None if bounds is None else (lower, upper))
+    def finish(result: _result.Result, aside: dict[str, Any]) -> _result.Result:
+        _add_fields(result, aside, None if bounds is None else (lower, upper))
         _name_ending(result, gradient_tolerance)
-        _result.attach_request(result, minimise, request)
+        flat = None if tree is None else result["x"]
+        _result.attach_later(result, partial(_result.request_hooks, minimise, request, (), flat))
         if tree is not None:
-            _result.attach(result, _result.request_hooks(minimise, request, x=result["x"]))
             result["x"] = tree.unravel(result["x"])
             if tree.has_paths:
                 result["names"] = tree.names
@@ -337,10 +337,10 @@ def _scale(diag: Any, n: int, tree: _trees.Tree | None) -> Vector:
     return _arguments.scale("diag", diag, n) if tree is None else tree.scale("diag", diag)
 
 
-def _add_fields(result: _result.Result, report: dict[str, Any], bounds: tuple[Vector, Vector] | None) -> None:
+def _add_fields(result: _result.Result, aside: dict[str, Any], bounds: tuple[Vector, Vector] | None) -> None:
     result["passes"] = result["history"]
-    result["history"] = History(result["passes"], report["iterates"], bounds)
-    result["damping"] = report["control"]
+    result["history"] = History(result["passes"], aside["iterates"], bounds)
+    result["damping"] = aside["control"]
     result["fun"] = result["cost"]
     result["jac"] = result["grad"]
     result["hess"] = result["jacobian"].T @ result["jacobian"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import _arguments, _compiled, _report, _result
+from ._arguments import UNBOUNDED
 from ._minimise import NO_SCALE, Request, minimise, moved, watch
 
 _TR_METHODS = {"svd": "svd", "cho": "cholesky", "qr": "qr", "auto": "auto"}
@@ -31,7 +33,7 @@ def lsqtr(
     fun: Callable[..., Any],
     x0: Any,
     jac: Any,
-    bounds: Any = (-np.inf, np.inf),
+    bounds: Any = UNBOUNDED,
     args: tuple[Any, ...] = (),
     x_scale: Any = "jac",
     ftol: float | None = 1e-6,
@@ -187,9 +189,9 @@ def lsqtr(
         notes=notes,
     )
 
-    def finish(result: _result.Result, report: dict[str, Any]) -> _result.Result:
-        _add_fields(result, report)
-        _result.attach_request(result, minimise, request)
+    def finish(result: _result.Result, aside: dict[str, Any]) -> _result.Result:
+        _add_fields(result, aside)
+        _result.attach_later(result, partial(_result.request_hooks, minimise, request))
         if level >= 1:
             print(_report.closing(result, float(np.linalg.norm(result["x"] - x))))
         return result
@@ -197,11 +199,11 @@ def lsqtr(
     return minimise(request, finish)
 
 
-def _add_fields(result: _result.Result, report: dict[str, Any]) -> None:
-    result["v"] = report["v"]
-    result["allx"] = list(report["iterates"])
-    result["alltr"] = report["history"]["control"].tolist()
-    result["trust_radius"] = report["control"]
+def _add_fields(result: _result.Result, aside: dict[str, Any]) -> None:
+    result["v"] = aside["v"]
+    result["allx"] = list(aside["iterates"])
+    result["alltr"] = result["history"]["control"].tolist()
+    result["trust_radius"] = aside["control"]
 
 
 def _read_scale(x_scale: Any, n: int) -> Any:
