@@ -31,13 +31,16 @@ py::array_t<Scalar> new_array(std::initializer_list<py::ssize_t> shape, bool col
   return py::reinterpret_steal<py::array_t<Scalar>>(new_array(py::dtype::of<Scalar>(), shape, column_major).release());
 }
 
-// Whether the numbers of an argument can be read as they lie in memory: one of NumPy's own arrays, of doubles,
-// row-major and without gaps.
-inline bool is_plain(py::handle h) {
+constexpr int by_rows = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_;
+constexpr int by_columns = py::detail::npy_api::NPY_ARRAY_F_CONTIGUOUS_;
+
+// Whether numbers can be read as they lie in memory: one of NumPy's own arrays, of doubles, without gaps in one of the
+// orders. Asking each question of an array by itself takes 0.3 us, half of what an evaluation may cost.
+inline bool is_plain(py::handle h, int orders = by_rows) {
   if (Py_TYPE(h.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
-  constexpr int wanted = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   const auto* array = py::detail::array_proxy(h.ptr());
-  return (array->flags & wanted) == wanted && array->descr == py::dtype::of<double>().ptr();
+  return (array->flags & orders) && (array->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) &&
+         array->descr == py::dtype::of<double>().ptr();
 }
 
 template <class Array>
