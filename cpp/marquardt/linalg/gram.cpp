@@ -89,9 +89,6 @@ struct Products {
   }
 };
 
-// Columns of the laid out block are a line of the cache more apart, so that they do not fall into the same sets.
-constexpr Index spacing = block_rows + line;
-
 // From here on two passes, whole fours where they lie and the rest laid out, cost less than laying all out.
 constexpr Index few_rows = 32;
 
@@ -227,6 +224,8 @@ void GramSum::add(const StridedView& J, const VectorView& r, Matrix& S) {
 
 void GramSum::add_in_place(const StridedView& J, const VectorView& r, Matrix& S) {
   const Index m = J.rows(), n = J.cols();
+  // columns of the laid out block are a line of the cache more apart, so that they do not fall into the same sets
+  const Index spacing = (std::min(m, block_rows) + 3) / 4 * 4 + line;
   columns_.resize(static_cast<std::size_t>(n + 1));
   if (storage_.size() < spacing * (n + 1) + line) storage_.resize(spacing * (n + 1) + line);
   double* own = align(storage_.data());

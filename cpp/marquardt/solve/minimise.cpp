@@ -52,7 +52,7 @@ Status Minimiser::run(const Vector& x0) {
     record();
     status = judge_point();
     if (status == Status::running) status = step_.limit();
-    if (status == Status::running) status = verdict::budget_test(options_, problem_.counts(), accepted_, seconds());
+    if (status == Status::running) status = budget();
     const Status observed = observer_.see(history_, here_);
     if (status == Status::running) status = observed;
     if (status == Status::running) status = pass();
@@ -298,7 +298,7 @@ Status Minimiser::settle(Status success) {
 // lowers rho and the cost does not rise beyond rounding. Worth about a digit in x.
 Status Minimiser::polish() {
   const Status here = Status::stationary;
-  if (verdict::budget_test(options_, problem_.counts(), accepted_, seconds()) != Status::running) return here;
+  if (budget() != Status::running) return here;
   const Certificate before = certifier_.certify(here_);
   Vector x = here_.x + before.p;
   const bool starts_there = accepted_ == 0 && before.rho <= here_.noise();
@@ -356,6 +356,12 @@ void Minimiser::record() {
   r.grad_norm = here_.g().lpNorm<Eigen::Infinity>();
   r.control = step_.control();
   history_.records.push_back(r);
+}
+
+// The clock is read where there is a limit only: without one that is a noticeable part of a small step.
+Status Minimiser::budget() const {
+  const double spent = options_.max_time < infinity ? seconds() : 0;
+  return verdict::budget_test(options_, problem_.counts(), accepted_, spent);
 }
 
 double Minimiser::seconds() const {

@@ -38,6 +38,7 @@ class Minimiser {
   Status pass();
   Status ending_without_progress();
   Status settle(Status success);
+  Status budget() const;
   Status polish();
   bool search_along(const Vector& p);
   bool sharpen();
