@@ -524,3 +524,103 @@ TEST_CASE("difference: a longer step into nowhere keeps the shorter one") {
     CHECK(jacobian(function, scheme, vector({1e-6})).allFinite());
   }
 }
+
+// ------------------------------------------------------------------------- near the last central differences
+
+namespace {
+
+// exp(x_j) and x_j^3 for each parameter: no derivative of theirs vanishes.
+FakeFunction bent() {
+  return FakeFunction([](const Vector& x) {
+    Vector r(2 * x.size());
+    r << x.array().exp(), x.array().cube();
+    return r;
+  });
+}
+
+Matrix bent_jacobian(const Vector& x) {
+  Matrix J(2 * x.size(), x.size());
+  J << Matrix(x.array().exp().matrix().asDiagonal()), Matrix((3 * x.array().square()).matrix().asDiagonal());
+  return J;
+}
+
+// Central differences of the scheme that chooses, at x.
+Differenced refined_at(FakeFunction& function, const Vector& x, const Box& box, bool together = true) {
+  Differenced differenced(function, Scheme::automatic, box, together);
+  differenced.refine();
+  measure(differenced, x);
+  return differenced;
+}
+
+}  // namespace
+
+TEST_CASE("difference: where x has hardly moved, central differences cost one evaluation a parameter") {
+  const Vector x = vector({1.5, -2, 0.75});
+  for (const bool together : {true, false}) {
+    for (const double moved : {0.0, 1e-9, -1e-7}) {
+      CAPTURE(together);
+      CAPTURE(moved);
+      FakeFunction function = bent();
+      Differenced differenced = refined_at(function, x, Box::infinite(3), together);
+      const Vector h = differenced.steps(), y = x * (1 + moved);
+      CHECK(function.columns() == 6);
+      const Matrix J = measure(differenced, y).J;
+      CHECK(function.columns() == 9);
+      CHECK(differenced.difference_evaluations() == 9);
+      CHECK((differenced.steps() - h).norm() <= 1e-9 * h.norm());
+      // three times the error of central differences, h^2 / 6 r''' + epsilon r / h
+      CHECK((J - bent_jacobian(y)).cwiseAbs().maxCoeff() <= 3 * std::pow(epsilon, 2.0 / 3) * 12);
+    }
+  }
+}
+
+TEST_CASE("difference: second differences are not used where x has moved on, nor for other schemes") {
+  const Vector x = vector({1.5, -2, 0.75});
+  FakeFunction function = bent();
+  Differenced differenced = refined_at(function, x, Box::infinite(3));
+  Vector y = x;
+  y[1] += 0.2 * differenced.steps()[1];
+  measure(differenced, y);
+  CHECK(function.columns() == 12);
+  measure(differenced, y);  // they are those of y now
+  CHECK(function.columns() == 15);
+
+  FakeFunction other = bent();
+  Differenced three(other, Scheme::three_point, Box::infinite(3), true);
+  measure(three, x);
+  measure(three, x);
+  CHECK(other.columns() == 12);
+}
+
+TEST_CASE("difference: near the last central differences the box and fixed parameters are kept to") {
+  FakeFunction function = bent();
+  const Vector x = vector({1.5, -2, 0.75});
+  Box box = Box::infinite(3);
+  box.lower[0] = box.upper[0] = 1.5;
+  box.upper[1] = -2 + 1.0001 * std::cbrt(epsilon) * 2;  // room for the central step, hardly for more
+  Differenced differenced = refined_at(function, x, box);
+  CHECK(function.columns() == 4);
+  Vector y = x;
+  y[1] += 0.05 * differenced.steps()[1];
+  function.calls.clear();
+  const Matrix J = measure(differenced, y).J;
+  REQUIRE(function.columns() == 2);
+  for (Index k = 0; k < 2; ++k) CHECK(box.contains(function.calls[0].col(k)));
+  CHECK(J.col(0).isZero(0));
+  CHECK((J - bent_jacobian(y)).rightCols(2).cwiseAbs().maxCoeff() <= 3 * std::pow(epsilon, 2.0 / 3) * 12);
+
+  // on a wall a column is one-sided and has no second difference
+  y = vector({1.5, box.upper[1], 0.75});
+  measure(differenced, y);
+  function.calls.clear();
+  measure(differenced, y);
+  CHECK(function.columns() >= 4);
+}
+
+TEST_CASE("difference: where a forward point is not finite the central ones are taken") {
+  const double wall = 1 + 1.01 * std::cbrt(epsilon);
+  FakeFunction function([&](const Vector& x) { return vector({x[0] <= wall ? std::exp(x[0]) : not_a_number}); });
+  Differenced differenced = refined_at(function, vector({1}), Box::infinite(1));
+  const Vector y = vector({1 + 0.05 * differenced.steps()[0]});
+  CHECK(measure(differenced, y).J(0, 0) == doctest::Approx(std::exp(y[0])).epsilon(1e-6));
+}

@@ -1,6 +1,7 @@
 // Forward, central and complex-step differences. With h the step actually applied (x + h - x as rounded):
 //   2-point   J_j = (r(x + h) - r(x)) / h
-//   3-point   J_j = (r(x + h) - r(x - h)) / 2h, or at a wall (4 r(x + h) - 3 r(x) - r(x + 2h)) / 2h
+//   3-point   J_j = (r(x + h) - r(x - h)) / 2h, or at a wall (4 r(x + h) - 3 r(x) - r(x + 2h)) / 2h,
+//             or near an x where d = r(x + h) - 2 r(x) + r(x - h) is known  (r(x + h) - r(x) - d/2) / h
 //   complex   J_j = Im r(x + ih) / h     (Squire & Trapp 1998: no cancellation, so h may be as small as one likes)
 #include "marquardt/problem/difference.hpp"
 
@@ -22,6 +23,9 @@ constexpr double absurd = 1e4;
 constexpr double lost = 1e3;
 // A step is measured again where a tenth of it would do better; not less than this share of it at a time.
 constexpr double much_shorter = 0.1, shortest = 1e-4;
+// Second differences hold for an x that has moved by no more than this share of h: what they are off by then is a third
+// of the error that central differences have anyway.
+constexpr double hardly = 0.1;
 // Any step this small is exact for the complex formula; relative to |x|, and far above underflow.
 constexpr double complex_relative_step = 1e-20;
 
@@ -38,6 +42,7 @@ Differenced::Differenced(Function& function, Scheme scheme, Box box, bool togeth
       box_(std::move(box)),
       together_(together),
       refinable_(scheme == Scheme::automatic),
+      keeps_second_(scheme == Scheme::automatic),
       relative_(std::move(relative)) {}
 
 void Differenced::refine() {
@@ -75,6 +80,8 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
   bend_.setZero(x.size());
   if (cap_.size() != x.size()) cap_.setConstant(x.size(), infinity);
   sizes(x, r);
+  if (measure_near_last(x, r, J)) return;
+  second_h_.setZero(x.size());
   std::vector<Stencil> stencils;
   for (Index j = 0; j < x.size(); ++j) {
     if (!box_.fixed(j)) stencils.push_back(stencil(x, j, size_[j], x[j] < 0 ? -1 : 1));
@@ -85,8 +92,42 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
     for (const Stencil& s : stencils) measure(x, r, {s}, J);
   }
   if (relative_.size() == 0) remeasure_poor_columns(x, r, J);
+  if (keeps_second_ && scheme_ == Scheme::three_point) second_x_ = x;
   column_norms_.resize(x.size());
   for (Index j = 0; j < x.size(); ++j) column_norms_[j] = safe_norm(J.col(j));
+}
+
+// Forward differences, with the steps and the second differences of the last central ones. False where x has moved on,
+// or a column comes out poor.
+bool Differenced::measure_near_last(const Vector& x, const Vector& r, Matrix& J) {
+  if (second_x_.size() == 0) return false;
+  std::vector<Stencil> stencils;
+  for (Index j = 0; j < x.size(); ++j) {
+    if (box_.fixed(j)) continue;
+    const double h = second_h_[j];
+    if (!(std::abs(x[j] - second_x_[j]) <= hardly * h)) return false;
+    stencils.push_back({j, x[j] + h <= box_.upper[j] ? h : -h});
+  }
+  const auto batch = together_ ? std::max<std::size_t>(stencils.size(), 1) : std::size_t{1};
+  for (std::size_t first = 0; first < stencils.size(); first += batch) {
+    const auto count = static_cast<Index>(std::min(batch, stencils.size() - first));
+    points_.resize(x.size(), count);
+    points_.colwise() = x;
+    for (Index k = 0; k < count; ++k) {
+      const Stencil& s = stencils[first + static_cast<std::size_t>(k)];
+      points_(s.column, k) += s.first;
+    }
+    function_.values(points_, values_);
+    evaluations_ += count;
+    for (Index k = 0; k < count; ++k) {
+      const Index j = stencils[first + static_cast<std::size_t>(k)].column;
+      const double h = points_(j, k) - x[j], share = h / second_h_[j];
+      J.col(j) = (values_.col(k) - r - 0.5 * share * share * second_.col(j)) / h;
+      steps_[j] = std::abs(h);
+      column_norms_[j] = safe_norm(J.col(j));
+    }
+  }
+  return J.allFinite();
 }
 
 // s_j: see the header. Without a Jacobian yet, |x_j| alone, and 1 where that is 0.
@@ -156,10 +197,22 @@ void Differenced::measure(const Vector& x, const Vector& r, const std::vector<St
       }
     }
     change_[j] = safe_norm(values_.col(k) - r);
-    if (s.central)
-      bend_[j] =
-          safe_norm(values_.col(k) + values_.col(k + 1) - 2 * r) / safe_norm(values_.col(k) - values_.col(k + 1));
+    if (s.central) {
+      keep_second(k, r, j, std::abs(h1));
+    } else if (keeps_second_ && per_column == 2) {
+      second_h_[j] = 0;
+    }
   }
+}
+
+// From the points j + h and j - h in columns k and k + 1 of the values.
+void Differenced::keep_second(Index k, const Vector& r, Index j, double h) {
+  const auto ahead = values_.col(k), behind = values_.col(k + 1);
+  bend_[j] = safe_norm(ahead + behind - 2 * r) / safe_norm(ahead - behind);
+  if (!keeps_second_) return;
+  second_.resize(r.size(), box_.size());
+  second_.col(j) = ahead + behind - 2 * r;
+  second_h_[j] = h;
 }
 
 // Columns that came out non-finite are measured on the other side of x, lost ones with longer steps. At a parameter
@@ -193,7 +246,7 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
     previous = longer;
     measure(x, r, {stencil(x, j, longer, x[j] < 0 ? -1 : 1)}, J);
     if (!J.col(j).allFinite()) {
-      J.col(j) = before;
+      restore(j, before, J);
       return;
     }
     if (change_[j] > lost * precision() * norm_r) return;
@@ -226,9 +279,15 @@ void Differenced::straighten(const Vector& x, const Vector& r, Matrix& J) {
   for (const Stencil& s : again) {
     const Index j = s.column;
     if (J.col(j).allFinite() && bend_[j] < 0.5 * bent[j]) continue;
-    J.col(j) = before.col(j);  // a bend that stays is rounding
+    restore(j, before.col(j), J);  // a bend that stays is rounding
     cap_[j] = infinity;
   }
+}
+
+// The column as it was, which what was measured since says nothing of.
+void Differenced::restore(Index j, const Vector& before, Matrix& J) {
+  J.col(j) = before;
+  second_h_[j] = 0;
 }
 
 // At a parameter that is exactly 0, whose size 1 was a guess: a hundredth of it at a time, until the change of r that
@@ -239,7 +298,7 @@ void Differenced::shorten(const Vector& x, const Vector& r, Index j, Matrix& J) 
     const Vector before = J.col(j);
     measure(x, r, {stencil(x, j, 0.01 * size_[j], 1)}, J);
     if (!J.col(j).allFinite()) {
-      J.col(j) = before;
+      restore(j, before, J);
       return;
     }
     size_[j] *= 0.01;

@@ -7,9 +7,11 @@
 //     the size of the residuals' terms, so that its column is not lost in the rounding of r;
 //   - a column that is lost all the same (||r(x + h) - r|| at rounding level) is measured again with a longer step;
 //   - a column whose central differences bend over less than |x_j| is measured again with a shorter one.
-// Steps that the caller chose, h_j = relative_j |x_j|, are taken as they are wherever x_j is not 0.
-// Every evaluated point lies in the box; a variable with no room (lower == upper) has a zero column.
-// Reference: Gill, Murray & Wright (1981), Practical Optimization, section 8.6.
+// The scheme that chooses takes central differences at half the price where x has hardly moved since the last ones:
+// those gave second differences too, which are all that forward differences lack. Steps that the caller chose, h_j =
+// relative_j |x_j|, are taken as they are wherever x_j is not 0. Every evaluated point lies in the box; a variable with
+// no room (lower == upper) has a zero column. Reference: Gill, Murray & Wright (1981), Practical Optimization,
+// section 8.6.
 #pragma once
 
 #include <vector>
@@ -50,8 +52,11 @@ class Differenced : public Residual {
   void sizes(const Vector& x, const Vector& r);
   Stencil stencil(const Vector& x, Index j, double size, int direction, bool one_sided = false) const;
   void measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J);
+  bool measure_near_last(const Vector& x, const Vector& r, Matrix& J);
   void remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J);
   void lengthen(const Vector& x, const Vector& r, Index j, Matrix& J);
+  void keep_second(Index k, const Vector& r, Index j, double h);
+  void restore(Index j, const Vector& before, Matrix& J);
   void straighten(const Vector& x, const Vector& r, Matrix& J);
   void shorten(const Vector& x, const Vector& r, Index j, Matrix& J);
 
@@ -59,12 +64,15 @@ class Differenced : public Residual {
   Scheme scheme_;
   Box box_;
   bool together_, refinable_;
+  bool keeps_second_;  // whether second differences are kept
   Vector relative_;
   Index evaluations_ = 0;
   Vector column_norms_;  // of the last Jacobian; empty before the first
   Vector steps_;
-  Vector size_, change_;  // s_j, and ||r(x + h) - r|| of the last measurement
-  Vector bend_, cap_;     // its second difference over the first; the largest s_j that stays straight
+  Vector size_, change_;        // s_j, and ||r(x + h) - r|| of the last measurement
+  Vector bend_, cap_;           // its second difference over the first; the largest s_j that stays straight
+  Matrix second_;               // r(x + h) - 2 r(x) + r(x - h) of the last central differences,
+  Vector second_x_, second_h_;  // their x, and h of each column; 0 where there is none
   Matrix points_, values_;
   Eigen::MatrixXcd complex_points_, complex_values_;
 };
