@@ -7,8 +7,8 @@
 // a system, and one that is not positive definite to rounding, goes to the rank-revealing QR subproblem, which works on
 // the rows' own triangle when they have one (full accuracy again) and on a semidefinite root of B + C otherwise; its
 // step is of minimum norm at alpha = 0 and never NaN. The thousandth keeps ||p(alpha)|| continuous, well within the 1 %
-// of a trust-region search, where alpha passes from one to the other. References: More & Sorensen (1983), Computing a
-// trust region step, section 3; Higham, Accuracy and Stability, 10.1.
+// of a trust-region search, where alpha passes from one to the other.
+// References: More & Sorensen (1983), Computing a trust region step, section 3; Higham, Accuracy and Stability, 10.1.
 #include <cassert>
 #include <cmath>
 
