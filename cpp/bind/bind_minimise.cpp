@@ -288,9 +288,8 @@ void bind_minimise(py::module_& m) {
       py::arg("method"), py::arg("subproblem"), py::arg("options"), py::arg("args"), py::arg("scale"),
       py::arg("vectorized"), py::arg("ravel"), py::arg("loss"), py::arg("f_scale"), py::arg("diff_step"),
       py::arg("observe"), py::pos_only(),
-      "Minimises 1/2 ||fun(x)||^2, or a robust loss of fun(x), in a box. Fills `result`, an empty dict or a kind of "
-      "one, "
-      "and returns (what is no item of it, exception or None). Arguments are taken as checked.");
+      "Minimises 1/2 ||fun(x)||^2, or a robust loss of fun(x), in a box. Fills `result`, an empty dict, and returns "
+      "(what is no item of it, exception or None). Arguments are taken as checked.");
 }
 
 }  // namespace marquardt::bind

@@ -37,8 +37,9 @@ bool ScaledSigma::scaled_factor(const Reduced& rows) {
     return (T_.diagonal().array() != 0).all() && T_.allFinite();
   }
   inverse_norms_ = norms.cwiseInverse();
-  for (Index j = 0; j < n; ++j)
+  for (Index j = 0; j < n; ++j) {
     T_.col(j).head(j + 1) = inverse_norms_[j] * rows.H.col(j).head(j + 1).cwiseProduct(inverse_norms_.head(j + 1));
+  }
   return factor_upper(T_);
 }
 
