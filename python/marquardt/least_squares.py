@@ -135,6 +135,8 @@ def least_squares(
     -----
     Where `fun` returns single precision, rounding is expected to be that of single precision.
 
+    A large array of float64 that `jac` returns and nobody else holds is not copied: ``result.jac`` may be that array.
+
     With a robust loss `cost` is its sum, `fun` are the residuals themselves; `jac` has each row scaled so that its
     product with itself is a Gauss-Newton matrix of the cost, and `grad` is the gradient of the cost.
 
