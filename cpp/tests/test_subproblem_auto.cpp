@@ -123,6 +123,33 @@ TEST_CASE("automatic: at the limit of Gram rows a step keeps five digits, damped
   }
 }
 
+TEST_CASE(
+    "automatic: the rank of safe Gram rows is that of the rank-revealing QR, in any scaling, with held variables") {
+  const Index m = 15, n = 5;
+  for (const double sigma : {0.5, 1e-3, 2 * least_sigma, 1e-9}) {
+    const Reduced rows = samples::reduce(Form::gram, nearly_dependent(m, n, sigma, 8), uniform(m, 1, 9));
+    for (const double small : {1.0, 1e-5, 1e-9, 1e-20}) {
+      for (const bool holds : {false, true}) {
+        CAPTURE(sigma);
+        CAPTURE(small);
+        CAPTURE(holds);
+        Vector d = Vector::Ones(n), C = no_curvature(n);
+        d[1] = small;
+        if (holds) {
+          d[3] = 0;
+          C[3] = 1;
+        }
+        Model model;
+        model.set(rows, d, C);
+        const auto automatic = make_subproblem(SubproblemKind::automatic), qr = make_subproblem(SubproblemKind::qr);
+        automatic->factor(model);
+        qr->factor(model);
+        CHECK(automatic->rank() == qr->rank());
+      }
+    }
+  }
+}
+
 TEST_CASE("automatic: a triangle gets QR at full rank and the SVD where rank is in doubt") {
   const Index m = 12, n = 6;
   const Vector r = uniform(m, 1, 10);
