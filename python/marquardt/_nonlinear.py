@@ -177,7 +177,7 @@ def solve(
         _arguments.extra(args) if args else (),
         NO_SCALE if x_scale is None else _scale(x_scale, x.size, tree),
         bool(vectorized),
-        False,
+        False,  # ravel: residuals of several dimensions are refused
         _arguments.loss(loss),
         UNIT if estimates_scale else _arguments.residual_scale(f_scale),
         NO_STEP if diff_step is None else _sizes("diff_step", diff_step, x.size, tree),
