@@ -84,7 +84,6 @@ class AdaptiveRegion : public Step {
   BoxQp box_qp_;
   Eigen::VectorXi active_;  // of the last box QP, if there was one
   Vector d_, C_, whole_d_, whole_C_, p_hat_, bent_, x_hat_, lower_, upper_, x_, g_;
-  Vector pulled_;  // J'r+ of the last finite trial: for the secant, should it be accepted
   Matrix damped_, whole_matrix_;
   Trial trial_;
   Kind kind_ = Kind::gauss_newton;
@@ -114,7 +113,9 @@ void AdaptiveRegion::adopt(const Point& here) {
   model_.set(here.rows, d_, C_);
   subproblem_->factor(model_);
   curvature_.adopt(here, d_);
-  if (std::exchange(moved_, true) && pulled_.size() > 0) secant_.update(x_, g_, pulled_, here);
+  if (std::exchange(moved_, true) && curvature_.pulled().size() > 0) {
+    secant_.update(x_, g_, curvature_.pulled(), here);
+  }
   factored_secant_ = false;
   turn_ = false;
   x_ = here.x;
@@ -273,7 +274,7 @@ void AdaptiveRegion::finish(const Point& here) {
 }
 
 void AdaptiveRegion::learn(const Point& here, const Value& there) {
-  pulled_ = curvature_.learn(here, there);
+  curvature_.learn(here, there);
   choose_model(here, there);
   seen_ = true;
 }

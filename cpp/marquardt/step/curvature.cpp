@@ -85,17 +85,16 @@ bool Curvature::bend(const Model& model, Subproblem& subproblem, const Vector& v
   return true;
 }
 
-const Vector& Curvature::learn(const Point& here, const Value& there) {
+void Curvature::learn(const Point& here, const Value& there) {
   step_ = there.x - here.x;
   error_ = there.r - here.r;
   here.J.add_product_and_pull(-1, step_, error_, there.r, pulled_);
-  if (!known_) return pulled_;
+  if (!known_) return;
   const double ee = error_.squaredNorm();
   step_ = inverse_d_.cwiseProduct(step_);
   const double beta = step_.dot(s_hat_) / ss_, half = 0.5 * beta * beta;
   const double left = ee - 2 * half * error_.dot(a_) + half * half * aa_;
   trusted_ = left < unexplained * unexplained * ee;
-  return pulled_;
 }
 
 bool Curvature::turn_back(const Point& here, const Model& model, Subproblem& subproblem, const Vector& p, Vector& bent,

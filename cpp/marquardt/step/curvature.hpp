@@ -23,9 +23,11 @@ class Curvature {
   // False where nothing is known, the correction is too long to be one, or lately it did not hold.
   bool bend(const Model& model, Subproblem& subproblem, const Vector& v, Vector& bent, double& predicted);
 
-  // Whether a described what r did on the way to a trial: if not, steps stay straight until it does. Returns J'r+, r+
-  // of the trial, which costs nothing here.
-  const Vector& learn(const Point& here, const Value& there);
+  // Whether a described what r did on the way to a trial: if not, steps stay straight until it does.
+  void learn(const Point& here, const Value& there);
+
+  // J'r+ of the last trial learnt from, which costs nothing here; empty before the first.
+  const Vector& pulled() const { return pulled_; }
 
   // After a rejected trial x + p: the way back along the parabola t p + t^2 c that r was seen to follow, c the
   // correction of what the linear model missed. False where it promises nothing.
