@@ -362,7 +362,7 @@ def test_as_many_parameters_as_residuals(face: str) -> None:
     np.testing.assert_array_equal(result.correlation, np.eye(2))
     with pytest.raises(ValueError, match="degrees of freedom"):
         result.profile(0)
-    _result.attach(result, _result.Hooks(absolute_sigma=True))
+    _result.attach(result, lambda: _result.Hooks(absolute_sigma=True))
     np.testing.assert_array_equal(result.stderr, 1)
     np.testing.assert_allclose(
         result.confidence_intervals()[0], [1 - 1.959963984540054, 1 + 1.959963984540054], rtol=1e-5
@@ -581,7 +581,7 @@ def with_model(result: Result, **settings: Any) -> Result:
     """The result as a curve fit gives it."""
     old = result._hooks
     hooks = _result.Hooks(("a", "b", "c"), old.refit, curve, T, Y, **settings, request=old.request)
-    _result.attach(result, hooks)
+    _result.attach(result, lambda: hooks)
     return result
 
 
@@ -608,14 +608,15 @@ def test_predictions_of_a_redundant_model_are_determined() -> None:
     plain = with_model(decay_fit())
     redundant = lm_solve(lambda p: p[3] * p[0] * np.exp(-p[1] * T) + p[2] - Y, [*plain.x, 1.0])
     model = lambda x, p: p[3] * p[0] * np.exp(-p[1] * x) + p[2]  # noqa: E731
-    _result.attach(redundant, _result.Hooks(model=model, xdata=T, request=redundant._hooks.request))
+    hooks = _result.Hooks(model=model, xdata=T, request=redundant._hooks.request)
+    _result.attach(redundant, lambda: hooks)
     assert np.isinf(redundant.stderr[[0, 3]]).all()
     np.testing.assert_allclose(redundant.predict(band="confidence"), plain.predict(band="confidence"), rtol=1e-5)
 
 
 def test_predictions_of_what_is_open_have_no_band() -> None:
     result = lm_solve(lambda p: p[0] * p[1] * X12 - Y12, [2.0, 1.0])
-    _result.attach(result, _result.Hooks(model=lambda x, p: p[0] * x, xdata=X12))
+    _result.attach(result, lambda: _result.Hooks(model=lambda x, p: p[0] * x, xdata=X12))
     _, low, high = result.predict(band="confidence")
     assert np.isneginf(low).all()
     assert np.isposinf(high).all()
@@ -646,7 +647,7 @@ def test_new_observations_have_the_errors_of_the_data() -> None:
 
 def test_bands_without_degrees_of_freedom_are_infinite() -> None:
     result = lm_solve(lambda p: p - [1.0, 2], [0.0, 0])
-    _result.attach(result, _result.Hooks(model=lambda x, p: p[0] + p[1] * x, xdata=X12))
+    _result.attach(result, lambda: _result.Hooks(model=lambda x, p: p[0] + p[1] * x, xdata=X12))
     _, low, high = result.predict(band="prediction")
     assert np.isneginf(low).all()
     assert np.isposinf(high).all()
@@ -702,7 +703,7 @@ def test_functions_that_do_not_pickle_are_dropped() -> None:
     hooks = _result.Hooks(
         ("a", "b", "c"), lambda fixed, x: None, lambda x, p: 0, T, Y, None, absolute_sigma=True, request=request
     )
-    _result.attach(result, hooks)
+    _result.attach(result, lambda: hooks)
     again = pickle.loads(pickle.dumps(result))
     lost(again)
     assert again.names == ["a", "b", "c"]
@@ -716,7 +717,7 @@ def test_functions_that_pickle_are_kept() -> None:
     settings: dict[str, Any] = {"ftol": None, "xtol": None, "gtol": None}
     result = lm_solve(partial(np.subtract, np.array([1.0, 2, 4])), [0.1, 1.0, 2.0], **settings)
     model = _result.Hooks(model=np.multiply, xdata=2.0)
-    _result.attach(result, model)
+    _result.attach(result, lambda: model)
     again = pickle.loads(pickle.dumps(result))
     np.testing.assert_array_equal(again.predict(), 2 * result.x)
 

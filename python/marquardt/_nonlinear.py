@@ -268,7 +268,7 @@ class _Face:
         if tree is not None:
             flat = result["x"]
             result["x"] = tree.unravel(flat)
-        _result.attach_later(result, partial(_result.request_hooks, minimise, again, names, flat))
+        _result.attach(result, partial(_result.request_hooks, minimise, again, names, flat))
         if self._named:
             result["names"] = list(names)
         return result

@@ -140,14 +140,10 @@ def _without_functions(request: Any) -> Any:
     return request._replace(fun=None, jac=jac, args=(), observe=None, loss=_or_none(request.loss))
 
 
-def attach(result: Result, hooks: Hooks) -> None:
-    """Let a result answer what takes the hooks; they are no item of the mapping."""
-    result.__dict__["_attached"] = hooks
-
-
-def attach_later(result: Result, make: Callable[[], Hooks]) -> None:
-    """The same for hooks that are made when they are first needed: most results are asked nothing that takes them."""
+def attach(result: Result, make: Callable[[], Hooks]) -> None:
+    """Let a result answer what takes hooks, no items of the mapping, made when first needed: most are never asked."""
     result.__dict__["_make_hooks"] = make
+    result.__dict__["_attached"] = None
 
 
 def request_hooks(

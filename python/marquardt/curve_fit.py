@@ -623,7 +623,7 @@ class _Fit:
     def complete(self, result: _result.Result, request: Request) -> None:
         """What a CurveFit has besides the items of other results."""
         # The request's functions must not outlive the solve, see curve.cpp; questions do not need them.
-        _result.attach_later(result, partial(self.hooks, request.without_functions()))
+        _result.attach(result, partial(self.hooks, request.without_functions()))
         if self._start.tree is not None:
             result["params"] = self._start.tree.unravel(result["x"])
 

@@ -319,7 +319,7 @@ def lm_solve(
         _add_fields(result, aside, None if bounds is None else (lower, upper))
         _name_ending(result, gradient_tolerance)
         flat = None if tree is None else result["x"]
-        _result.attach_later(result, partial(_result.request_hooks, minimise, request, (), flat))
+        _result.attach(result, partial(_result.request_hooks, minimise, request, (), flat))
         if tree is not None:
             result["x"] = tree.unravel(result["x"])
             if tree.has_paths:

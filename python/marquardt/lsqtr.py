@@ -191,7 +191,7 @@ def lsqtr(
 
     def finish(result: _result.Result, aside: dict[str, Any]) -> _result.Result:
         _add_fields(result, aside)
-        _result.attach_later(result, partial(_result.request_hooks, minimise, request))
+        _result.attach(result, partial(_result.request_hooks, minimise, request))
         if level >= 1:
             print(_report.closing(result, float(np.linalg.norm(result["x"] - x))))
         return result
