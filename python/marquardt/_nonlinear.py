@@ -282,9 +282,9 @@ def read_start(x0: Any, bounds: Any, fixed: Any, names: Any) -> Start:
     usual = _core.finite_vector(x0)
     if usual is not None and bounds is UNBOUNDED and fixed is None and names is None:
         return Start(usual, default_names(usual.size), *_arguments.everywhere(usual.size))
-    tree = _read_tree(x0)
+    tree = _read_tree(x0) if usual is None else None
     if tree is None:
-        x = _start(x0)
+        x = _start(x0) if usual is None else usual
         lower, upper = _box(bounds, x.size)
     else:
         _, lower, upper, _ = tree.start(bounds, "move")  # whether x0 lies inside is asked when fixed values are in
