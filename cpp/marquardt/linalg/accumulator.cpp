@@ -118,6 +118,12 @@ void Accumulator::add(const StridedView& J, const VectorView& r) {
   current_ = false;
 }
 
+const Reduced& Accumulator::reduce(const StridedView& J, const VectorView& r) {
+  clear();
+  add(J, r);
+  return reduced();
+}
+
 void Accumulator::merge(const Accumulator& other) {
   assert(other.form() == form() && other.n_ == n_);
   if (other.rows_.rows == 0) return;

@@ -41,8 +41,9 @@ class Accumulator {
   // columns are not.
   void add(const StridedView& J, const VectorView& r);
   void add(const MatrixView& J, const VectorView& r) { add(strided(J), r); }
-  void merge(const Accumulator& other);  // as if other's rows had been added here
-  const Reduced& reduced();              // valid until the next clear, add or merge
+  void merge(const Accumulator& other);                              // as if other's rows had been added here
+  const Reduced& reduced();                                          // valid until the next clear, add or merge
+  const Reduced& reduce(const StridedView& J, const VectorView& r);  // these rows alone: clear, add, reduced
 
   double rest() const { return rest_; }  // triangle: the norm of the part of r that no column of J reaches
 

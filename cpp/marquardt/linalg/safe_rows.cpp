@@ -57,18 +57,12 @@ double ScaledSigma::operator()(const Reduced& rows) {
   return std::isfinite(inverse) ? std::min(1.0, 1 / std::sqrt(inverse)) : 0;
 }
 
-const Reduced& SafeRows::reduce(Accumulator& form, const StridedView& J, const VectorView& r) {
-  form.clear();
-  form.add(J, r);
-  return form.reduced();
-}
-
 const Reduced& SafeRows::reduce(const StridedView& J, const VectorView& r) {
   if (!triangle_first_ && J.rows() >= J.cols()) {
-    const Reduced& rows = reduce(gram_, J, r);
+    const Reduced& rows = gram_.reduce(J, r);
     if (rows.g.allFinite() && sigma_(rows) >= least_sigma) return rows;
   }
-  const Reduced& rows = reduce(triangle_, J, r);
+  const Reduced& rows = triangle_.reduce(J, r);
   triangle_first_ = !(sigma_(rows) >= clearly_safe);
   return rows;
 }

@@ -44,8 +44,6 @@ class SafeRows {
   const Reduced& reduce(const MatrixView& J, const VectorView& r) { return reduce(strided(J), r); }
 
  private:
-  const Reduced& reduce(Accumulator& form, const StridedView& J, const VectorView& r);
-
   Accumulator gram_, triangle_;
   ScaledSigma sigma_;
   bool triangle_first_ = false;  // so it was needed at the last point

@@ -12,8 +12,7 @@ namespace marquardt {
 constexpr Index few_columns = 12;
 
 // y = A x for a square A
-template <class X>
-void multiply(const Matrix& A, const X& x, Vector& y) {
+inline void multiply(const Matrix& A, const Vector& x, Vector& y) {
   if (A.cols() <= few_columns) {
     y.noalias() = A.lazyProduct(x);
   } else {

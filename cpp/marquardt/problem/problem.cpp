@@ -99,10 +99,7 @@ bool Problem::linearise(const Value& value, Point& at) {
 }
 
 const Reduced& Problem::reduce(const StridedView& J, const Vector& r) {
-  if (safe_rows_) return safe_rows_->reduce(J, r);
-  accumulator_.clear();
-  accumulator_.add(J, r);
-  return accumulator_.reduced();
+  return safe_rows_ ? safe_rows_->reduce(J, r) : accumulator_.reduce(J, r);
 }
 
 double cost_fall(const Value& a, const Value& b) {

@@ -85,10 +85,7 @@ bool Certifier::regular(const Reduced& rows) {
 }
 
 const Reduced& Certifier::triangle_of(const Point& here) {
-  if (here.rows.form == Form::triangle) return here.rows;
-  accumulator_.clear();
-  accumulator_.add(here.J.view(), here.r);
-  return accumulator_.reduced();
+  return here.rows.form == Form::triangle ? here.rows : accumulator_.reduce(here.J.view(), here.r);
 }
 
 // The model of the free columns, each scaled to length 1; returns what the held variables could gain at their walls.
