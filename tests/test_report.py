@@ -26,7 +26,7 @@ def fit(face: str = "lm", **settings: Any) -> Result:
 def with_model(result: Result, names: tuple[str, ...] = ("height", "rate", "floor"), **settings: Any) -> Result:
     data = {"xdata": T, "ydata": Y} | settings
     hooks = _result.Hooks(names, result._hooks.refit, curve, **data, request=result._hooks.request)
-    _result.attach(result, hooks)
+    _result.attach(result, lambda: hooks)
     return result
 
 
@@ -251,7 +251,7 @@ def test_plot_draws_data_curve_band_and_residuals() -> None:
 def test_plot_of_several_predictors_goes_by_index() -> None:
     result = fit()
     hooks = _result.Hooks(model=lambda x, p: curve(x[0], p), xdata=np.stack([T, T]), ydata=Y)
-    _result.attach(result, hooks)
+    _result.attach(result, lambda: hooks)
     above, _ = axes = Axes(), Axes()
     result.plot(axes)
     np.testing.assert_array_equal(above.of("plot")[0][0], np.arange(T.size))
@@ -259,9 +259,8 @@ def test_plot_of_several_predictors_goes_by_index() -> None:
 
 def test_plot_without_degrees_of_freedom_has_no_band() -> None:
     result = lm_solve(lambda p: p[0] + p[1] * np.array([0.0, 1.0]) - [1.0, 2.0], [0.0, 0.0])
-    _result.attach(
-        result, _result.Hooks(model=lambda x, p: p[0] + p[1] * x, xdata=np.array([0.0, 1]), ydata=np.array([1.0, 2]))
-    )
+    hooks = _result.Hooks(model=lambda x, p: p[0] + p[1] * x, xdata=np.array([0.0, 1]), ydata=np.array([1.0, 2]))
+    _result.attach(result, lambda: hooks)
     above, _ = axes = Axes(), Axes()
     result.plot(axes)
     assert "fill_between" not in [name for name, _, _ in above.calls]
