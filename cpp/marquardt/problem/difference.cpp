@@ -82,15 +82,11 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
   sizes(x, r);
   if (measure_near_last(x, r, J)) return;
   second_h_.setZero(x.size());
-  std::vector<Stencil> stencils;
+  stencils_.clear();
   for (Index j = 0; j < x.size(); ++j) {
-    if (!box_.fixed(j)) stencils.push_back(stencil(x, j, size_[j], x[j] < 0 ? -1 : 1));
+    if (!box_.fixed(j)) stencils_.push_back(stencil(x, j, size_[j], x[j] < 0 ? -1 : 1));
   }
-  if (together_) {
-    measure(x, r, stencils, J);
-  } else {
-    for (const Stencil& s : stencils) measure(x, r, {s}, J);
-  }
+  measure_all(x, r, J);
   if (relative_.size() == 0) remeasure_poor_columns(x, r, J);
   if (keeps_second_ && scheme_ == Scheme::three_point) second_x_ = x;
   column_norms_.resize(x.size());
@@ -101,32 +97,15 @@ void Differenced::real_jacobian(const Vector& x, const Vector& r, Matrix& J) {
 // or a column comes out poor.
 bool Differenced::measure_near_last(const Vector& x, const Vector& r, Matrix& J) {
   if (second_x_.size() == 0) return false;
-  std::vector<Stencil> stencils;
+  stencils_.clear();
   for (Index j = 0; j < x.size(); ++j) {
     if (box_.fixed(j)) continue;
     const double h = second_h_[j];
-    if (!(std::abs(x[j] - second_x_[j]) <= hardly * h)) return false;
-    stencils.push_back({j, x[j] + h <= box_.upper[j] ? h : -h});
+    if (!(h > 0 && std::abs(x[j] - second_x_[j]) <= hardly * h)) return false;
+    stencils_.push_back({j, x[j] + h <= box_.upper[j] ? h : -h, 0, Formula::bent});
   }
-  const auto batch = together_ ? std::max<std::size_t>(stencils.size(), 1) : std::size_t{1};
-  for (std::size_t first = 0; first < stencils.size(); first += batch) {
-    const auto count = static_cast<Index>(std::min(batch, stencils.size() - first));
-    points_.resize(x.size(), count);
-    points_.colwise() = x;
-    for (Index k = 0; k < count; ++k) {
-      const Stencil& s = stencils[first + static_cast<std::size_t>(k)];
-      points_(s.column, k) += s.first;
-    }
-    function_.values(points_, values_);
-    evaluations_ += count;
-    for (Index k = 0; k < count; ++k) {
-      const Index j = stencils[first + static_cast<std::size_t>(k)].column;
-      const double h = points_(j, k) - x[j], share = h / second_h_[j];
-      J.col(j) = (values_.col(k) - r - 0.5 * share * share * second_.col(j)) / h;
-      steps_[j] = std::abs(h);
-      column_norms_[j] = safe_norm(J.col(j));
-    }
-  }
+  measure_all(x, r, J);
+  for (const Stencil& s : stencils_) column_norms_[s.column] = safe_norm(J.col(s.column));
   return J.allFinite();
 }
 
@@ -151,7 +130,7 @@ Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size,
   const double unit = own ? relative_[j] : three ? std::cbrt(precision()) : std::sqrt(precision());
   const double h = unit * size;
   const double below = x[j] - box_.lower[j], above = box_.upper[j] - x[j];
-  if (three && !one_sided && h <= std::min(below, above)) return {j, h, -h, true};
+  if (three && !one_sided && h <= std::min(below, above)) return {j, h, -h, Formula::central};
   // One-sided: the asked direction if it has room, else the other, else as far as the roomier side goes.
   const double reach = three ? 2 * h : h;
   double ahead = direction > 0 ? above : below;
@@ -161,47 +140,54 @@ Differenced::Stencil Differenced::stencil(const Vector& x, Index j, double size,
     direction = -direction;
   }
   const double step = direction * (ahead < reach ? ahead * h / reach : h);
-  return {j, step, three ? 2 * step : 0.0, false};
+  return {j, step, three ? 2 * step : 0.0, three ? Formula::parabola : Formula::forward};
 }
 
-// Evaluates the stencils' points (in one call) and fills their columns of J and of change_.
-void Differenced::measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J) {
-  if (stencils.empty()) return;
-  const Index per_column = scheme_ == Scheme::three_point ? 2 : 1;
-  const Index count = static_cast<Index>(stencils.size()) * per_column;
-  points_.resize(x.size(), count);
+// The stencils at hand, in one call or one after another.
+void Differenced::measure_all(const Vector& x, const Vector& r, Matrix& J) {
+  const std::size_t batch = together_ ? stencils_.size() : 1;
+  for (std::size_t i = 0; i < stencils_.size(); i += batch) measure(x, r, &stencils_[i], batch, J);
+}
+
+// Evaluates the points of stencils of the same length in one call, and fills their columns of J and of change_.
+void Differenced::measure(const Vector& x, const Vector& r, const Stencil* stencils, std::size_t count, Matrix& J) {
+  const Index length = stencils->length();
+  points_.resize(x.size(), static_cast<Index>(count) * length);
   points_.colwise() = x;
-  for (Index k = 0; k < count; ++k) {
-    const Stencil& s = stencils[static_cast<std::size_t>(k / per_column)];
+  for (Index k = 0; k < points_.cols(); ++k) {
+    const Stencil& s = stencils[k / length];
     double& xj = points_(s.column, k);
-    xj = std::clamp(xj + (k % per_column == 0 ? s.first : s.second), box_.lower[s.column], box_.upper[s.column]);
+    xj = std::clamp(xj + (k % length == 0 ? s.first : s.second), box_.lower[s.column], box_.upper[s.column]);
   }
   function_.values(points_, values_);
-  evaluations_ += count;
-  for (std::size_t i = 0; i < stencils.size(); ++i) {
-    const Stencil& s = stencils[i];
-    const Index j = s.column, k = static_cast<Index>(i) * per_column;
-    const double h1 = points_(j, k) - x[j];
-    steps_[j] = std::abs(h1);
-    if (per_column == 1) {
-      J.col(j) = (values_.col(k) - r) / h1;
-    } else {
-      const double h2 = points_(j, k + 1) - x[j];
-      if (h1 == 0 || h2 == 0 || h1 == h2) {  // a box of a few roundings has no three points: the two that differ
-        const bool first = h1 != 0;
-        J.col(j) = (values_.col(first ? k : k + 1) - r) / (first ? h1 : h2);
-      } else if (s.central) {
-        J.col(j) = (values_.col(k) - values_.col(k + 1)) / (h1 - h2);
-      } else {  // the parabola through three points on one side
-        J.col(j) = (values_.col(k) - r) * (h2 / (h1 * (h2 - h1))) - (values_.col(k + 1) - r) * (h1 / (h2 * (h2 - h1)));
-      }
-    }
-    change_[j] = safe_norm(values_.col(k) - r);
-    if (s.central) {
-      keep_second(k, r, j, std::abs(h1));
-    } else if (keeps_second_ && per_column == 2) {
-      second_h_[j] = 0;
-    }
+  evaluations_ += points_.cols();
+  for (std::size_t i = 0; i < count; ++i) fill(stencils[i], static_cast<Index>(i) * length, x, r, J);
+}
+
+// The column of one stencil, whose values stand in columns k and, if it has two points, k + 1.
+void Differenced::fill(const Stencil& s, Index k, const Vector& x, const Vector& r, Matrix& J) {
+  const Index j = s.column;
+  const bool two = s.length() == 2;
+  const double h1 = points_(j, k) - x[j], h2 = two ? points_(j, k + 1) - x[j] : 0;
+  if (two && (h1 == 0 || h2 == 0 || h1 == h2)) {  // a box of a few roundings has no three points: the two that differ
+    const bool first = h1 != 0;
+    J.col(j) = (values_.col(first ? k : k + 1) - r) / (first ? h1 : h2);
+  } else if (s.formula == Formula::central) {
+    J.col(j) = (values_.col(k) - values_.col(k + 1)) / (h1 - h2);
+  } else if (s.formula == Formula::parabola) {
+    J.col(j) = (values_.col(k) - r) * (h2 / (h1 * (h2 - h1))) - (values_.col(k + 1) - r) * (h1 / (h2 * (h2 - h1)));
+  } else if (s.formula == Formula::bent) {
+    const double share = h1 / second_h_[j];
+    J.col(j) = (values_.col(k) - r - 0.5 * share * share * second_.col(j)) / h1;
+  } else {
+    J.col(j) = (values_.col(k) - r) / h1;
+  }
+  steps_[j] = std::abs(h1);
+  change_[j] = safe_norm(values_.col(k) - r);
+  if (s.formula == Formula::central) {
+    keep_second(k, r, j, std::abs(h1));
+  } else if (s.formula == Formula::parabola && keeps_second_) {
+    second_h_[j] = 0;
   }
 }
 
@@ -223,7 +209,7 @@ void Differenced::remeasure_poor_columns(const Vector& x, const Vector& r, Matri
     if (box_.fixed(j)) continue;
     if (!J.col(j).allFinite()) {
       for (const int direction : {-1, 1}) {  // back towards 0 first
-        measure(x, r, {stencil(x, j, size_[j], x[j] < 0 ? -direction : direction, true)}, J);
+        measure(x, r, stencil(x, j, size_[j], x[j] < 0 ? -direction : direction, true), J);
         if (J.col(j).allFinite()) break;
       }
     } else if (change_[j] <= lost * precision() * norm_r) {
@@ -244,7 +230,7 @@ void Differenced::lengthen(const Vector& x, const Vector& r, Index j, Matrix& J)
   for (const double longer : {std::min(1e3 * size_[j], unit), std::min(1e6 * size_[j], unit), unit}) {
     if (longer <= previous) continue;
     previous = longer;
-    measure(x, r, {stencil(x, j, longer, x[j] < 0 ? -1 : 1)}, J);
+    measure(x, r, stencil(x, j, longer, x[j] < 0 ? -1 : 1), J);
     if (!J.col(j).allFinite()) {
       restore(j, before, J);
       return;
@@ -275,7 +261,7 @@ void Differenced::straighten(const Vector& x, const Vector& r, Matrix& J) {
   if (again.empty()) return;
   const Matrix before = J;
   const Vector bent = bend_;
-  measure(x, r, again, J);
+  measure(x, r, again.data(), again.size(), J);
   for (const Stencil& s : again) {
     const Index j = s.column;
     if (J.col(j).allFinite() && bend_[j] < 0.5 * bent[j]) continue;
@@ -296,7 +282,7 @@ void Differenced::shorten(const Vector& x, const Vector& r, Index j, Matrix& J) 
   const double norm_r = safe_norm(r);
   for (int k = 0; k < 8 && safe_norm(J.col(j)) * size_[j] > absurd * norm_r; ++k) {
     const Vector before = J.col(j);
-    measure(x, r, {stencil(x, j, 0.01 * size_[j], 1)}, J);
+    measure(x, r, stencil(x, j, 0.01 * size_[j], 1), J);
     if (!J.col(j).allFinite()) {
       restore(j, before, J);
       return;

@@ -40,18 +40,30 @@ class Differenced : public Residual {
   const Vector& steps() const { return steps_; }  // h_j of the last Jacobian, 0 where none was taken
 
  private:
-  // The points of one column: r is measured at x_j + first and, for a 3-point column, at x_j + second.
+  // Of a column from r and one or two points beside x.
+  enum class Formula {
+    forward,
+    central,
+    parabola,  // through x and two points on one side
+    bent,      // forward, with the second difference of the last central one
+  };
+
+  // The points of one column: r is measured at x_j + first and, for the formulas that need it, at x_j + second.
   struct Stencil {
     Index column;
     double first = 0, second = 0;
-    bool central = false;
+    Formula formula = Formula::forward;
+    Index length() const { return formula == Formula::central || formula == Formula::parabola ? 2 : 1; }
   };
 
   void real_jacobian(const Vector& x, const Vector& r, Matrix& J);
   void complex_jacobian(const Vector& x, Matrix& J);
   void sizes(const Vector& x, const Vector& r);
   Stencil stencil(const Vector& x, Index j, double size, int direction, bool one_sided = false) const;
-  void measure(const Vector& x, const Vector& r, const std::vector<Stencil>& stencils, Matrix& J);
+  void measure_all(const Vector& x, const Vector& r, Matrix& J);
+  void measure(const Vector& x, const Vector& r, const Stencil* stencils, std::size_t count, Matrix& J);
+  void measure(const Vector& x, const Vector& r, const Stencil& s, Matrix& J) { measure(x, r, &s, 1, J); }
+  void fill(const Stencil& s, Index k, const Vector& x, const Vector& r, Matrix& J);
   bool measure_near_last(const Vector& x, const Vector& r, Matrix& J);
   void remeasure_poor_columns(const Vector& x, const Vector& r, Matrix& J);
   void lengthen(const Vector& x, const Vector& r, Index j, Matrix& J);
@@ -69,10 +81,11 @@ class Differenced : public Residual {
   Index evaluations_ = 0;
   Vector column_norms_;  // of the last Jacobian; empty before the first
   Vector steps_;
-  Vector size_, change_;        // s_j, and ||r(x + h) - r|| of the last measurement
-  Vector bend_, cap_;           // its second difference over the first; the largest s_j that stays straight
-  Matrix second_;               // r(x + h) - 2 r(x) + r(x - h) of the last central differences,
-  Vector second_x_, second_h_;  // their x, and h of each column; 0 where there is none
+  Vector size_, change_;           // s_j, and ||r(x + h) - r|| of the last measurement
+  Vector bend_, cap_;              // its second difference over the first; the largest s_j that stays straight
+  Matrix second_;                  // r(x + h) - 2 r(x) + r(x - h) of the last central differences,
+  Vector second_x_, second_h_;     // their x, and h of each column; 0 where there is none
+  std::vector<Stencil> stencils_;  // of the Jacobian at hand
   Matrix points_, values_;
   Eigen::MatrixXcd complex_points_, complex_values_;
 };
