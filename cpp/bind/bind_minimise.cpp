@@ -11,6 +11,7 @@
 #include "bind/bind_options.hpp"
 #include "bind/callback.hpp"
 #include "bind/compiled.hpp"
+#include "bind/curve.hpp"
 #include "bind/loss.hpp"
 #include "marquardt/problem/difference.hpp"
 #include "marquardt/solve/minimise.hpp"
@@ -82,7 +83,10 @@ Functions read_functions(const Request& request) {
   if (const Compiled* compiled = compiled_in(request.fun)) {
     read_compiled(request, *compiled, f);
   } else {
-    auto function = std::make_unique<PyFunction>(request.fun, request.args, request.vectorized, request.ravel);
+    std::unique_ptr<PyFunction> function = curve_in(request.fun);
+    if (!function) {
+      function = std::make_unique<PyFunction>(request.fun, request.args, request.vectorized, request.ravel);
+    }
     if (py::isinstance<py::bool_>(request.jac)) f.derived = std::make_unique<PyPair>(*function);
     f.function = std::move(function);
   }

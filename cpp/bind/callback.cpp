@@ -218,22 +218,27 @@ void PyFunction::read_residuals(const py::object& returned, Vector& r) {
   }
   const Index m = a.ndim() == 0 ? 1 : a.shape(0);
   if (m == 0) throw py::value_error("fun must return at least one residual, got shape " + shape_of(a));
-  if (m_ >= 0 && m != m_) {
-    throw py::value_error("fun must return " + std::to_string(m_) + " residuals as at first, got shape " + shape_of(a));
-  }
-  m_ = m;
+  expect(m);
   precision_ = std::max(precision_, numbers.rounding);
   r.resize(m);
   copy_real(a, m, 1, a.ndim() == 0 ? 0 : a.strides(0), 0, r);
 }
 
+void PyFunction::expect(Index m) {
+  if (m_ >= 0 && m != m_) {
+    throw py::value_error("fun must return " + std::to_string(m_) + " residuals as at first, got shape (" +
+                          std::to_string(m) + ",)");
+  }
+  m_ = m;
+}
+
 void PyFunction::values(const Matrix& X, Matrix& R) {
   if (!vectorized_) {
-    Vector r;
     for (Index k = 0; k < X.cols(); ++k) {
-      value(X.col(k), r);
-      if (k == 0) R.resize(r.size(), X.cols());
-      R.col(k) = r;
+      point_ = X.col(k);
+      value(point_, values_);
+      if (k == 0) R.resize(values_.size(), X.cols());
+      R.col(k) = values_;
     }
     return;
   }

@@ -44,11 +44,15 @@ class PyFunction : public Function {
   py::object call(const Vector& x) { return fun_(x); }
   void read_residuals(const py::object& returned, Vector& r);
 
+ protected:
+  void expect(Index m);  // as many residuals as at first
+
  private:
   Callable fun_;
   bool vectorized_, ravel_;
   Index m_ = -1;  // unknown before the first call
   double precision_ = epsilon;
+  Vector point_, values_;  // one of many
 };
 
 // Residuals of any function, with a Jacobian that is a Python callable.

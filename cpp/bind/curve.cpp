@@ -4,8 +4,9 @@
 // and the same for the rows of the Jacobian. In Python this would be a closure, which costs a frame, a tuple of
 // parameters and two arrays for each evaluation; here it costs one array.
 //
-// A function object is a PyCFunction of one argument whose `self` is a capsule: that is the cheapest thing Python can
-// call. A capsule takes no part in garbage collection, so the object must not outlive the solve it was made for.
+// A function object is a PyCFunction of one argument whose `self` is a capsule. The core finds the curve in it and asks
+// that itself; for all others it is the cheapest thing Python can call. A capsule takes no part in garbage collection,
+// so the object must not outlive the solve it was made for.
 #include "bind/curve.hpp"
 
 #include <algorithm>
@@ -64,32 +65,60 @@ Whitening read_whitening(const py::object& given) {
 }
 
 // A function of (xdata, *p), called with the entries of an array as NumPy scalars: those overflow to infinity and have
-// the square root of -1 as NaN, where Python's floats would raise.
+// the square root of -1 as NaN, where Python's floats would raise. Scalars that nobody kept are used again, as making
+// three of them takes a tenth of what a short model does.
 class Model {
  public:
   Model(py::object f, py::object xdata) : f_(std::move(f)), xdata_(std::move(xdata)) {}
 
+  py::object operator()(const double* p, Index n) {
+    Arguments arguments = std::exchange(arguments_, {});  // f may come back here
+    arguments.resize(static_cast<std::size_t>(n));
+    for (py::object& argument : arguments) set(argument, *p++);
+    const py::object returned = call(arguments);
+    arguments_ = std::move(arguments);
+    return returned;
+  }
+
+  // Of any sequence: complex numbers, say.
   py::object operator()(PyObject* p) {
-    const Py_ssize_t n = PySequence_Size(p);
-    if (n < 0) throw py::error_already_set();
-    // Owned by this call, not by the object: f may call a fit of its own with the same model.
-    std::vector<py::object> entries(static_cast<std::size_t>(n));
-    std::vector<PyObject*> stack(static_cast<std::size_t>(n) + 2);  // a place before the arguments is the callee's
-    stack[1] = xdata_.ptr();
-    for (Py_ssize_t j = 0; j < n; ++j) {
-      const auto k = static_cast<std::size_t>(j);
-      entries[k] = py::reinterpret_steal<py::object>(PySequence_GetItem(p, j));
-      if (!entries[k]) throw py::error_already_set();
-      stack[k + 2] = entries[k].ptr();
+    const auto* array = py::detail::array_proxy(p);
+    if (is_plain(p) && array->nd == 1)
+      return (*this)(reinterpret_cast<const double*>(array->data), array->dimensions[0]);
+    Arguments arguments(py::len(p));
+    for (std::size_t j = 0; j < arguments.size(); ++j) {
+      arguments[j] = py::reinterpret_steal<py::object>(PySequence_GetItem(p, static_cast<Py_ssize_t>(j)));
+      if (!arguments[j]) throw py::error_already_set();
     }
-    PyObject* returned = PyObject_Vectorcall(
-        f_.ptr(), stack.data() + 1, (static_cast<std::size_t>(n) + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    return call(arguments);
+  }
+
+ private:
+  using Arguments = std::vector<py::object>;
+
+  void set(py::object& argument, double value) {
+#ifndef Py_GIL_DISABLED  // where a reference count proves nothing
+    if (argument && Py_REFCNT(argument.ptr()) == 1) {
+      reinterpret_cast<PyFloatObject*>(argument.ptr())->ob_fval = value;  // a numpy.float64 is a float
+      return;
+    }
+#endif
+    argument = float64_(value);
+  }
+
+  py::object call(const Arguments& arguments) {
+    std::vector<PyObject*> stack(arguments.size() + 2);  // a place before the arguments is the callee's
+    stack[1] = xdata_.ptr();
+    std::transform(arguments.begin(), arguments.end(), stack.begin() + 2, [](const py::object& a) { return a.ptr(); });
+    const std::size_t count = (arguments.size() + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    PyObject* returned = PyObject_Vectorcall(f_.ptr(), stack.data() + 1, count, nullptr);
     if (!returned) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(returned);
   }
 
- private:
   py::object f_, xdata_;
+  py::object float64_ = py::dtype::of<double>().attr("type");
+  Arguments arguments_;
 };
 
 // What a function returned, as an array of numbers.
@@ -137,24 +166,32 @@ class Curve {
 
   py::object operator()(PyObject* p) {
     const py::object returned = model_(p);
-    if (!together_) return residuals(returned, p);
+    const bool complex_p = is_complex(py::reinterpret_borrow<py::object>(p));
+    if (!together_) return residuals(returned, complex_p);
     if (!py::isinstance<py::tuple>(returned) || py::len(returned) != 2) {
       throw py::type_error("with jac=True f must return a tuple (values, Jacobian), got " +
                            std::string(py::str(py::type::of(returned).attr("__name__"))));
     }
     const auto pair = py::reinterpret_borrow<py::tuple>(returned);
-    return py::make_tuple(residuals(pair[0], p), rows(pair[1]));
+    return py::make_tuple(residuals(pair[0], complex_p), rows(pair[1]));
   }
 
   py::object jacobian(PyObject* p) { return rows(model_(p)); }
 
- private:
-  py::object residuals(const py::object& returned, PyObject* p) {
-    if (plain(returned)) {
-      return difference<double>(static_cast<const double*>(py::reinterpret_borrow<py::array>(returned).data()),
-                                y_.size());
-    }
-    const bool complex_p = is_complex(py::reinterpret_borrow<py::object>(p));
+  bool together() const { return together_; }
+  py::object model(const Vector& p) { return model_(p.data(), p.size()); }
+
+  // Whether f returned what it usually does: then in r.
+  bool usual_residuals(const py::object& returned, Vector& r) const {
+    if (!usual(returned)) return false;
+    require_weights(y_.size(), "ydata");
+    r = Eigen::Map<const Vector>(numbers_in(returned), y_.size()) - y_;
+    whitening_.apply(r);
+    return true;
+  }
+
+  py::object residuals(const py::object& returned, bool complex_p) const {
+    if (usual(returned)) return difference(numbers_in(returned), y_.size());
     const py::array values = fitting_numbers(returned, "f", complex_p);
     require_shape(values);
     if (values.dtype().kind() == 'c') {
@@ -165,13 +202,16 @@ class Curve {
     return in_precision_of(values, difference<double>(v.data(), v.size()));
   }
 
-  // The usual case: a fresh contiguous vector of doubles, one for each datum.
-  bool plain(const py::object& returned) const {
-    if (Py_TYPE(returned.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
-    if (!py::isinstance<py::array_t<double, py::array::c_style>>(returned)) return false;
-    const auto a = py::reinterpret_borrow<py::array>(returned);
-    return a.ndim() == 1 && a.size() == y_.size() && shape_.ndim() <= 1 &&
-           (a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+ private:
+  static const double* numbers_in(const py::object& plain) {
+    return reinterpret_cast<const double*>(py::detail::array_proxy(plain.ptr())->data);
+  }
+
+  // A contiguous vector of doubles, one for each datum.
+  bool usual(const py::object& returned) const {
+    if (!is_plain(returned) || shape_.ndim() > 1) return false;
+    const auto* array = py::detail::array_proxy(returned.ptr());
+    return array->nd == 1 && array->dimensions[0] == y_.size();
   }
 
   // One number stands for as many as the other side has; otherwise there must be as many values as data, in the same
@@ -271,7 +311,33 @@ py::object function_of(std::unique_ptr<Curve> curve, PyMethodDef& definition) {
 PyMethodDef residuals_definition = {"curve_residuals", call_residuals, METH_O, "Weighted residuals at a vector p."};
 PyMethodDef jacobian_definition = {"curve_jacobian", call_jacobian, METH_O, "Their Jacobian at a vector p."};
 
+// The residuals without an array of Python's in between.
+class CurveFunction : public PyFunction {
+ public:
+  CurveFunction(const py::object& function, Curve& curve)
+      : PyFunction(function, py::tuple(), false, false), curve_(curve) {}
+
+  void value(const Vector& x, Vector& r) override {
+    const py::object returned = curve_.model(x);
+    if (curve_.usual_residuals(returned, r)) {
+      expect(r.size());
+    } else {
+      read_residuals(curve_.residuals(returned, false), r);
+    }
+  }
+
+ private:
+  Curve& curve_;
+};
+
 }  // namespace
+
+std::unique_ptr<PyFunction> curve_in(const py::object& fun) {
+  if (!PyCFunction_CheckExact(fun.ptr()) || PyCFunction_GET_FUNCTION(fun.ptr()) != call_residuals) return nullptr;
+  auto& curve = *static_cast<Curve*>(PyCapsule_GetPointer(PyCFunction_GET_SELF(fun.ptr()), capsule_name));
+  if (curve.together()) return nullptr;
+  return std::make_unique<CurveFunction>(fun, curve);
+}
 
 void bind_curve(py::module_& m) {
   m.def(
