@@ -13,7 +13,7 @@ import pytest
 import scipy.optimize
 
 from helpers import FACES, decay, decay_jacobian, ending, rosenbrock, rosenbrock_jacobian, solve
-from marquardt import Status, check_jacobian, lm_solve, lsqtr, lstsq
+from marquardt import Status, _arguments, check_jacobian, lm_solve, lsqtr, lstsq
 
 NAN, INF = float("nan"), float("inf")
 
@@ -443,6 +443,15 @@ def test_x0_of_any_real_type_is_promoted(face: str, start: str) -> None:
     assert result.success
     assert result.x.dtype == np.float64
     np.testing.assert_allclose(result.x, [1.3, 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "x0", [[2**53 + 1, 1], (-(2**62) - 1, 0.5), [2**70, 1], [np.float32(0.1), 1], [True, 2.5], [-0.0, 5e-324]], ids=repr
+)
+def test_x0_in_a_sequence_is_what_numpy_makes_of_it(x0: Any) -> None:
+    start, expected = _arguments.start(x0), np.array(x0, dtype=np.float64)
+    np.testing.assert_array_equal(start, expected)
+    np.testing.assert_array_equal(np.signbit(start), np.signbit(expected))
 
 
 @pytest.mark.parametrize("x0", [2, 2.5, np.float64(2), np.array(2.0), np.array([2]), [2], True], ids=repr)

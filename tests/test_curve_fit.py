@@ -714,6 +714,40 @@ def test_nothing_of_the_callers_is_changed() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("jac", [None, "3-point", "cs", True, decay_jacobian])
+def test_parameters_that_the_model_keeps_stay_as_they_were(jac: Any) -> None:
+    kept: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
+
+    def keeping(t: Array, *p: Any) -> Any:
+        kept.append((p, tuple(complex(number) for number in p)))
+        return (decay(t, *p), decay_jacobian(t, *p)) if jac is True else decay(t, *p)
+
+    fit = curve_fit(keeping, T, Y, [1.0, 1.0, 1.0], jac=jac)
+    np.testing.assert_allclose(fit.x, curve_fit(decay, T, Y, [1.0, 1.0, 1.0]).x, rtol=1e-6)
+    assert len({copy for _, copy in kept}) > 5
+    for p, copy in kept:
+        assert p == copy
+        assert all(isinstance(number, (np.float64, np.complex128)) for number in p)
+
+
+def test_a_model_may_fit_the_same_model() -> None:
+    depth = 0
+
+    def nested(t: Array, a: float, b: float, c: float) -> Array:
+        nonlocal depth
+        before = (float(a), float(b), float(c))
+        if depth < 1:
+            depth += 1
+            inner = curve_fit(nested, T, Y, [1.0, 1.0, 1.0])
+            depth -= 1
+            assert inner.success
+        assert (a, b, c) == before
+        return decay(t, a, b, c)
+
+    fit = curve_fit(nested, T, Y, [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(fit.x, curve_fit(decay, T, Y, [1.0, 1.0, 1.0]).x)
+
+
 def test_the_model_is_not_kept_alive() -> None:
     """Model and data go when the result goes; the compiled function that held them goes with the solve."""
     import gc

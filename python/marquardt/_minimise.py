@@ -38,10 +38,10 @@ class Request(NamedTuple):
     observe: Observe | None = None
     notes: Sequence[str] = ()
 
-    def without_functions(self) -> Request:
-        """What tells of the answer, without what tells how to find it."""
+    def facts(self) -> tuple[Any, ...]:
+        """What tells of the answer, without what tells how to find it, for another request."""
         jac = self.jac if isinstance(self.jac, str) else True
-        return Request._make((None, jac, *self[2:-2], None, ()))  # _replace takes five times as long
+        return (None, jac, *self[2:-2], None, ())
 
 
 Finish = Callable[[_result.Result, dict[str, Any]], _result.Result]

@@ -111,13 +111,14 @@ class CurveFit(_result.Result):
     def __iter__(self) -> Iterator[Any]:
         return iter(self._as_tuple())
 
-    def __getitem__(self, key: Any) -> Any:
-        # Slices have no hash before Python 3.12, so a dict refuses them before it asks __missing__.
-        return self._as_tuple()[key] if type(key) is slice else super().__getitem__(key)
+    if sys.version_info < (3, 12):  # slices have no hash: a dict refuses them before it asks __missing__
+
+        def __getitem__(self, key: Any) -> Any:
+            return self._as_tuple()[key] if type(key) is slice else super().__getitem__(key)
 
     def __missing__(self, key: Any) -> Any:
         """What is no item: places of the tuple that SciPy returns, and the fields that are computed when asked for."""
-        if isinstance(key, int):
+        if isinstance(key, (int, slice)):
             return self._as_tuple()[key]
         if key in ("popt", "pcov", "params"):
             # Not by getattr: an AttributeError inside would ask for the item again, and so on.
@@ -286,11 +287,13 @@ def _read_settings(given: dict[str, Any]) -> dict[str, Any]:
 def _read_data(xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_policy: str | None) -> _Data:
     if nan_policy is not None:
         _check_policy(nan_policy)
-    x, y = _numbers_if_any(xdata), _arguments.real("ydata", _unmasked(ydata))
+    x, usual = _numbers_if_any(xdata), _core.finite_vector(ydata)
+    y = _arguments.real("ydata", _unmasked(ydata)) if usual is None else usual
     if y.size == 0:
         raise ValueError("ydata must not be empty")
     if check_finite or (check_finite is None and nan_policy is None):
-        _require_finite("ydata", y)
+        if usual is None:
+            _require_finite("ydata", y)
         if isinstance(x, np.ndarray) and x.dtype == np.float64:
             _require_finite("xdata", x)
     scatter = None if sigma is None else _arguments.real("sigma", _unmasked(sigma))
@@ -456,8 +459,10 @@ def _read_start(f: Callable[..., Any], p0: Any, bounds: Any, fixed: Mapping[Any,
     elif type(p0) is not np.ndarray and isinstance(p0, Mapping) and (len(names) != 1 or names[0] in p0):
         names, given = _named(p0, names, open_ended)
     else:
-        tree = None if type(p0) is np.ndarray and p0.ndim <= 1 else _trees.read(p0)
-        given = _arguments.start(p0, "p0") if tree is None else tree.x
+        given = _core.finite_vector(p0)  # the usual case
+        if given is None:
+            tree = _trees.read(p0)
+            given = _arguments.start(p0, "p0") if tree is None else tree.x
         names = _names_for(given.size, names, open_ended) if tree is None else tuple(tree.names)
         whole = True
     lower, upper = _read_bounds(bounds, names, tree)
@@ -623,14 +628,15 @@ class _Fit:
     def complete(self, result: _result.Result, request: Request) -> None:
         """What a CurveFit has besides the items of other results."""
         # The request's functions must not outlive the solve, see curve.cpp; questions do not need them.
-        _result.attach(result, partial(self.hooks, request.without_functions()))
+        _result.attach(result, partial(self.hooks, request.facts()))
         if self._start.tree is not None:
             result["params"] = self._start.tree.unravel(result["x"])
 
-    def hooks(self, request: Request) -> _result.Hooks:
+    def hooks(self, facts: tuple[Any, ...]) -> _result.Hooks:
+        """What the result needs for questions, from the facts of the request."""
         data = self._data
-        facts = (data.xdata, data.ydata, data.sigma, self._absolute)
-        return _result.Hooks(self._start.names, self.refit, self.model, *facts, request=request)
+        known = (data.xdata, data.ydata, data.sigma, self._absolute)
+        return _result.Hooks(self._start.names, self.refit, self.model, *known, request=Request._make(facts))
 
     def refit(self, held: Mapping[int, float], x: Vector) -> _result.Result:
         """The same data fitted again from x, with some parameters held."""
