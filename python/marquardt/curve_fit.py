@@ -451,18 +451,18 @@ def _free(lower: Vector, upper: Vector) -> int:
 def _read_start(f: Callable[..., Any], p0: Any, bounds: Any, fixed: Mapping[Any, float] | None) -> Start:
     names, open_ended = _parameters(f)
     tree: _trees.Tree | None = None
-    given: Vector | None = None  # NaN: not given
-    whole = False  # whether all are given
-    if p0 is None:
+    given = None if p0 is None else _core.finite_vector(p0)  # NaN: not given; the usual case is all numbers
+    whole = given is not None  # whether all are given
+    if given is not None:
+        names = _names_for(given.size, names, open_ended)
+    elif p0 is None:
         if not names:
             raise ValueError("Unable to determine number of fit parameters. Pass p0: the signature of f does not tell.")
     elif type(p0) is not np.ndarray and isinstance(p0, Mapping) and (len(names) != 1 or names[0] in p0):
         names, given = _named(p0, names, open_ended)
     else:
-        given = _core.finite_vector(p0)  # the usual case
-        if given is None:
-            tree = _trees.read(p0)
-            given = _arguments.start(p0, "p0") if tree is None else tree.x
+        tree = _trees.read(p0)
+        given = _arguments.start(p0, "p0") if tree is None else tree.x
         names = _names_for(given.size, names, open_ended) if tree is None else tuple(tree.names)
         whole = True
     lower, upper = _read_bounds(bounds, names, tree)
@@ -653,9 +653,9 @@ class _Fit:
 
 def _judge(result: CurveFit, start: Start) -> None:
     """Return in peace, or warn, or raise."""
-    if result["success"]:
+    if _result.item(result, "success"):
         n = _free(start.lower, start.upper)
-        if result["rank"] < n or result["residuals"].size <= n:
+        if _result.item(result, "rank") < n or _result.item(result, "residuals").size <= n:
             _ = result.pcov  # warns where it is infinite
         return
     ending = result["status"].name
