@@ -8,7 +8,7 @@
 #include <cassert>
 #include <cmath>
 
-#include "marquardt/linalg/upper.hpp"
+#include "marquardt/linalg/product.hpp"
 
 namespace marquardt {
 

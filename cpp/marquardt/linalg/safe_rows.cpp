@@ -1,13 +1,13 @@
-// sigma from T with T'T = H, columns of length 1:  e = +-1 chosen so that T'y = e grows, T z = y, so that H z = e; then
-// one step of inverse iteration, H w = z, and sigma^2 <= ||z|| / ||w||.
+// sigma from L with LL' = H, rows of length 1:  e = +-1 chosen so that y with L y = e grows, L'z = y, so that H z = e;
+// then one step of inverse iteration, H w = z, and sigma^2 <= ||z|| / ||w||.
 // Reference: Cline, Moler, Stewart & Wilkinson (1979), An estimate for the condition number of a matrix.
 #include "marquardt/linalg/safe_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
 
+#include "marquardt/linalg/cholesky.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
-#include "marquardt/linalg/upper.hpp"
 
 namespace marquardt {
 namespace {
@@ -16,11 +16,14 @@ namespace {
 // points about the limit do not pay for both forms in turns.
 constexpr double clearly_safe = 10 * least_sigma;
 
-// T'y = e, each e_k = +-1 such that |y_k| is the larger.
-void grow(const Matrix& T, Vector& y) {
-  for (Index k = 0; k < T.rows(); ++k) {
-    const double s = T.col(k).head(k).dot(y.head(k));
-    y[k] = (s > 0 ? -1 - s : 1 - s) / T(k, k);
+// L y = e, each e_k = +-1 such that |y_k| is the larger. `sums` collects what the entries so far add to each row.
+void grow(const Matrix& L, Vector& sums, Vector& y) {
+  const Index n = L.rows();
+  sums.setZero(n);
+  y.resize(n);
+  for (Index k = 0; k < n; ++k) {
+    y[k] = (sums[k] > 0 ? -1 - sums[k] : 1 - sums[k]) / L(k, k);
+    sums.tail(n - k - 1) += y[k] * L.col(k).tail(n - k - 1);
   }
 }
 
@@ -31,28 +34,28 @@ bool ScaledSigma::scaled_factor(const Reduced& rows) {
   const Vector& norms = rows.column_norms;
   const Index n = norms.size();
   if (!(norms.minCoeff() > 0) || !norms.allFinite()) return false;
-  T_.resize(n, n);
-  if (rows.form == Form::triangle) {
-    T_.noalias() = rows.R * norms.cwiseInverse().asDiagonal();
-    return (T_.diagonal().array() != 0).all() && T_.allFinite();
-  }
+  L_.resize(n, n);
   inverse_norms_ = norms.cwiseInverse();
-  for (Index j = 0; j < n; ++j) {
-    T_.col(j).head(j + 1) = inverse_norms_[j] * rows.H.col(j).head(j + 1).cwiseProduct(inverse_norms_.head(j + 1));
+  if (rows.form == Form::triangle) {
+    L_.noalias() = inverse_norms_.asDiagonal() * rows.R.transpose();
+    return (L_.diagonal().array() != 0).all() && L_.allFinite();
   }
-  return factor_upper(T_);
+  for (Index j = 0; j < n; ++j) {
+    L_.col(j).tail(n - j) = inverse_norms_[j] * rows.H.col(j).tail(n - j).cwiseProduct(inverse_norms_.tail(n - j));
+  }
+  least_.setZero(n);
+  return cholesky(L_, least_.data()) && L_.diagonal().allFinite();
 }
 
 double ScaledSigma::operator()(const Reduced& rows) {
   if (rows.rows < rows.column_norms.size() || !scaled_factor(rows)) return 0;
-  y_.resize(T_.rows());
-  grow(T_, y_);
-  solve_upper(T_, y_);
+  grow(L_, sums_, y_);
+  solve_lower_transposed(L_, y_);
   const double length = safe_norm(y_);
   if (!std::isfinite(length)) return 0;
   z_ = y_ / length;
-  solve_upper_transposed(T_, z_);
-  solve_upper(T_, z_);
+  solve_lower(L_, z_);
+  solve_lower_transposed(L_, z_);
   const double inverse = safe_norm(z_);
   return std::isfinite(inverse) ? std::min(1.0, 1 / std::sqrt(inverse)) : 0;
 }

@@ -25,8 +25,8 @@ class ScaledSigma {
  private:
   bool scaled_factor(const Reduced& rows);
 
-  Matrix T_;  // upper triangular with columns of length 1
-  Vector inverse_norms_, y_, z_;
+  Matrix L_;  // lower triangular with rows of length 1
+  Vector inverse_norms_, least_, sums_, y_, z_;
 };
 
 class SafeRows {

@@ -1,8 +1,8 @@
-// Normal equations:  (B + C + alpha I) p_hat = -g_hat  by U'U, one factorisation of n^3 / 3 operations per alpha.
+// Normal equations:  (B + C + alpha I) p_hat = -g_hat  by LL', one factorisation of n^3 / 3 operations per alpha.
 //
-//   slope   U'q = p_hat,  d||p_hat||/d alpha = -||q||^2 / ||p_hat||
+//   slope   L q = p_hat,  d||p_hat||/d alpha = -||q||^2 / ||p_hat||
 //
-// A pivot U_kk^2 that has shrunk to 1000 n epsilon of the diagonal entry it started from is mostly cancelled: column k
+// A pivot L_kk^2 that has shrunk to 1000 n epsilon of the diagonal entry it started from is mostly cancelled: column k
 // nearly depends on the columns before it, whatever its scale, and the step would carry an error of a thousandth. Such
 // a system, and one that is not positive definite to rounding, goes to the rank-revealing QR subproblem, which works on
 // the rows' own triangle when they have one (full accuracy again) and on a semidefinite root of B + C otherwise; its
@@ -12,12 +12,15 @@
 #include <cassert>
 #include <cmath>
 
+#include "marquardt/linalg/cholesky.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/subproblem.hpp"
-#include "marquardt/linalg/upper.hpp"
 
 namespace marquardt {
 namespace {
+
+// What is left of a diagonal entry, times n, where a pivot counts as lost.
+constexpr double lost = 1000 * epsilon;
 
 class Cholesky final : public Subproblem {
  public:
@@ -26,16 +29,18 @@ class Cholesky final : public Subproblem {
     fallback_ready_ = fell_back_ = false;
     const Index n = model.size();
     model.matrix(B_);
-    U_.resize(n, n);
+    L_.resize(n, n);
+    least_.resize(n);
     q_.resize(n);
   }
 
   bool solve(double alpha, Vector& p_hat) override {
     assert(model_ && alpha >= 0);
     fell_back_ = false;
-    U_ = B_;
-    U_.diagonal().array() += alpha;
-    if (factor_upper(U_) && independent(alpha)) {
+    L_ = B_;
+    L_.diagonal().array() += alpha;
+    least_ = lost * static_cast<double>(L_.rows()) * L_.diagonal();
+    if (cholesky(L_, least_.data())) {
       p_hat = -model_->gradient();
       solve_in_place(p_hat);
       if (p_hat.allFinite()) return true;
@@ -49,7 +54,7 @@ class Cholesky final : public Subproblem {
     const double length = safe_norm(p_hat);
     if (length == 0) return 0;
     q_ = p_hat;
-    solve_upper_transposed(U_, q_);
+    solve_lower(L_, q_);
     const double q = safe_norm(q_);
     return -q * (q / length);
   }
@@ -68,16 +73,8 @@ class Cholesky final : public Subproblem {
 
  private:
   void solve_in_place(Vector& y) const {
-    solve_upper_transposed(U_, y);
-    solve_upper(U_, y);
-  }
-
-  bool independent(double alpha) const {
-    const double least = 1000 * static_cast<double>(U_.rows()) * epsilon;
-    for (Index k = 0; k < U_.rows(); ++k) {
-      if (!(U_(k, k) * U_(k, k) > least * (B_(k, k) + alpha))) return false;
-    }
-    return true;
+    solve_lower(L_, y);
+    solve_lower_transposed(L_, y);
   }
 
   Subproblem& fallback() const {
@@ -88,8 +85,8 @@ class Cholesky final : public Subproblem {
   }
 
   const Model* model_ = nullptr;
-  Matrix B_, U_;  // only the upper half of U_ counts
-  Vector q_;
+  Matrix B_, L_;  // only the lower half of L_ counts
+  Vector least_, q_;
   bool fell_back_ = false;  // the last solve was the fallback's
   mutable std::unique_ptr<Subproblem> fallback_;
   mutable bool fallback_ready_ = false;  // it has factored the present model

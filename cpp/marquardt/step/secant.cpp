@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "marquardt/linalg/product.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
-#include "marquardt/linalg/upper.hpp"
 
 namespace marquardt {
 namespace {
