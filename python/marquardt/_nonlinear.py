@@ -157,10 +157,14 @@ def solve(
         keywords = _keywords(kwargs)
         of_user, derivative = _bound(of_user, keywords), _bound(derivative, keywords)
     estimates_scale = isinstance(f_scale, str) and _asks_for_estimate(f_scale, loss)
-    try:
-        options = _options(x.size, ftol, xtol, gtol, max_nfev, max_time, threads)
-    except TypeError:  # what has no hash is refused by name there
-        options = _options.__wrapped__(x.size, ftol, xtol, gtol, max_nfev, max_time, threads)
+    options = {
+        "ftol": _arguments.tolerance("ftol", ftol),
+        "xtol": _arguments.tolerance("xtol", xtol),
+        "gtol": _arguments.tolerance("gtol", gtol),
+        "max_nfev": 100 * x.size if max_nfev is None else _arguments.count("max_nfev", max_nfev, 1),
+        "max_time": _arguments.seconds("max_time", max_time),
+        "threads": _arguments.count("threads", threads, 1),
+    }
     request = Request(  # by position, as keywords of a class take 1 us
         of_user if tree is None else _trees.flat(of_user, tree, derivative is True),
         derivative if tree is None else _trees.flat_jacobian(derivative, tree),
@@ -189,18 +193,6 @@ def solve(
     if verbose:
         print(_closing(result))
     return result
-
-
-@functools.lru_cache(maxsize=16, typed=True)  # most solves have the options of the last one; nobody writes to them
-def _options(n: int, ftol: Any, xtol: Any, gtol: Any, max_nfev: Any, max_time: Any, threads: Any) -> dict[str, Any]:
-    return {
-        "ftol": _arguments.tolerance("ftol", ftol),
-        "xtol": _arguments.tolerance("xtol", xtol),
-        "gtol": _arguments.tolerance("gtol", gtol),
-        "max_nfev": 100 * n if max_nfev is None else _arguments.count("max_nfev", max_nfev, 1),
-        "max_time": _arguments.seconds("max_time", max_time),
-        "threads": _arguments.count("threads", threads, 1),
-    }
 
 
 class _Face:
@@ -259,7 +251,7 @@ class _Face:
 
         `solved` is what the core was asked where it differs from the request.
         """
-        status = _SPECIAL[_result.item(result, "status")]
+        status = _SPECIAL[result["status"]]
         if status in _BY_NO_TOLERANCE and result["optimality"] <= self.request.options["gtol"] > 0:
             status = LeastSquaresStatus.GRADIENT  # where the test of gtol holds too SciPy names the ending after it
             result["message"] = status.message

@@ -60,9 +60,6 @@ class Fields(dict[str, Any]):
         return _report.table(self)
 
 
-item = dict.__getitem__  # of a result, past what a kind of result adds to it
-
-
 class Hooks:
     """What a face knows of a solve that its result does not say; some questions need it.
 
@@ -484,6 +481,6 @@ _STATUS = {int(status): status for status in Status}  # a lookup costs a tenth o
 
 def dress(result: Result, seconds: tuple[float, float, float] | None, notes: Sequence[str]) -> None:
     """What the core's plain report lacks as a Result. Times are no items, so that equal solves have equal items."""
-    result["status"] = _STATUS[item(result, "status")]
+    result["status"] = _STATUS[result["status"]]
     result["notes"] = list(notes)
     result.__dict__["_seconds"] = seconds

@@ -653,9 +653,9 @@ class _Fit:
 
 def _judge(result: CurveFit, start: Start) -> None:
     """Return in peace, or warn, or raise."""
-    if _result.item(result, "success"):
+    if result["success"]:
         n = _free(start.lower, start.upper)
-        if _result.item(result, "rank") < n or _result.item(result, "residuals").size <= n:
+        if result["rank"] < n or result["residuals"].size <= n:
             _ = result.pcov  # warns where it is infinite
         return
     ending = result["status"].name
