@@ -7,17 +7,9 @@
 namespace marquardt::bind {
 namespace {
 
-bool finite(py::handle plain) {
-  const auto a = py::reinterpret_borrow<py::array>(plain);
-  const auto* numbers = static_cast<const double*>(a.data());
-  return Eigen::Map<const Vector>(numbers, a.size()).allFinite();
-}
-
-py::object vector_of_array(py::handle x) {
-  const auto* array = py::detail::array_proxy(x.ptr());
-  if (array->nd != 1 || array->dimensions[0] == 0 || !finite(x)) return py::none();
-  const auto* numbers = reinterpret_cast<const double*>(array->data);
-  return array_of<double, 1>(Eigen::Map<const Vector>(numbers, array->dimensions[0]));
+py::object vector_of_array(py::handle plain) {
+  const Eigen::Map<const Vector> x = numbers_in(plain);
+  return x.size() > 0 && x.allFinite() ? array_of<double, 1>(x) : py::object(py::none());
 }
 
 // Of floats and small integers, which NumPy would take 1 us to look at.
@@ -43,7 +35,7 @@ void bind_arguments(py::module_& m) {
   m.def(
       "finite_vector",
       [](py::handle x) -> py::object {
-        if (is_plain(x)) return vector_of_array(x);
+        if (is_plain_vector(x)) return vector_of_array(x);
         if (PyList_CheckExact(x.ptr()) || PyTuple_CheckExact(x.ptr())) return vector_of_numbers(x);
         return py::none();
       },
@@ -51,7 +43,7 @@ void bind_arguments(py::module_& m) {
       "A copy of a vector of finite doubles, or of a list or tuple of them, that has an entry at least; None for all "
       "else.");
   m.def(
-      "is_finite", [](py::handle x) { return is_plain(x) && finite(x); }, py::arg("x"), py::pos_only(),
+      "is_finite", [](py::handle x) { return is_plain(x) && numbers_in(x).allFinite(); }, py::arg("x"), py::pos_only(),
       "Whether this is an array without gaps of doubles that are all finite; False for all that needs a closer look.");
 }
 

@@ -38,9 +38,7 @@ struct Request {
 
 // Arrays of the Python layer can be read as they are; anything else is converted.
 Vector vector_in(py::handle given) {
-  if (!is_plain(given)) return vector_of(FloatArray(py::reinterpret_borrow<py::object>(given)));
-  const auto array = py::reinterpret_borrow<py::array>(given);
-  return Eigen::Map<const Vector>(static_cast<const double*>(array.data()), array.size());
+  return is_plain(given) ? numbers_in(given) : vector_of(FloatArray(py::reinterpret_borrow<py::object>(given)));
 }
 
 SubproblemKind subproblem_kind(std::string_view name) {

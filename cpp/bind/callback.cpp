@@ -172,6 +172,13 @@ void require_stack(const py::array& a, Index points, Index m) {
 
 // ---- Callable -------------------------------------------------------------------------------------------------------
 
+py::object call_vector(const py::object& function, std::vector<PyObject*>& stack) {
+  const std::size_t count = (stack.size() - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET;
+  PyObject* returned = PyObject_Vectorcall(function.ptr(), stack.data() + 1, count, nullptr);
+  if (!returned) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(returned);
+}
+
 Callable::Callable(py::object function, const py::tuple& args) : function_(std::move(function)) {
   for (const auto& arg : args) args_.push_back(py::reinterpret_borrow<py::object>(arg));
   stack_.resize(args_.size() + 2);  // one place before the arguments for the callee's use, one for x
@@ -187,19 +194,13 @@ py::object Callable::operator()(const Vector& x) {
   std::memcpy(x_.mutable_data(), x.data(), sizeof(double) * static_cast<std::size_t>(x.size()));
   stack_[1] = x_.ptr();
   for (std::size_t i = 0; i < args_.size(); ++i) stack_[i + 2] = args_[i].ptr();
-  PyObject* returned = PyObject_Vectorcall(function_.ptr(), stack_.data() + 1,
-                                           (args_.size() + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-  if (!returned) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(returned);
+  return call_vector(function_, stack_);
 }
 
 py::object Callable::operator()(py::object x) {
   std::vector<PyObject*> stack{nullptr, x.ptr()};
   for (const py::object& arg : args_) stack.push_back(arg.ptr());
-  PyObject* returned = PyObject_Vectorcall(function_.ptr(), stack.data() + 1,
-                                           (args_.size() + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-  if (!returned) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(returned);
+  return call_vector(function_, stack);
 }
 
 // ---- PyFunction -----------------------------------------------------------------------------------------------------

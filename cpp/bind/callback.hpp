@@ -18,6 +18,9 @@ using FloatArray = py::array_t<double, py::array::c_style | py::array::forcecast
 
 inline Vector vector_of(const FloatArray& array) { return Eigen::Map<const Vector>(array.data(), array.size()); }
 
+// function(*arguments). `stack` are the arguments after a place that is the callee's.
+py::object call_vector(const py::object& function, std::vector<PyObject*>& stack);
+
 // A Python callable of (x, *args), called by vectorcall. The array for x is reused as long as nobody else holds it.
 class Callable {
  public:

@@ -2,7 +2,7 @@
 //   r = (f(xdata, *p) - y) w         w = 1 / sigma, each residual its own weight
 //   L r = f(xdata, *p) - y           L L' = covariance of the data
 // and the same for the rows of the Jacobian. In Python this would be a closure, which costs a frame, a tuple of
-// parameters and two arrays for each evaluation; here it costs one array.
+// parameters and two arrays for each evaluation.
 //
 // A function object is a PyCFunction of one argument whose `self` is a capsule. The core finds the curve in it and asks
 // that itself; for all others it is the cheapest thing Python can call. A capsule takes no part in garbage collection,
@@ -71,10 +71,11 @@ class Model {
  public:
   Model(py::object f, py::object xdata) : f_(std::move(f)), xdata_(std::move(xdata)) {}
 
-  py::object operator()(const double* p, Index n) {
+  py::object operator()(const Eigen::Map<const Vector>& p) {
     Arguments arguments = std::exchange(arguments_, {});  // f may come back here
-    arguments.resize(static_cast<std::size_t>(n));
-    for (py::object& argument : arguments) set(argument, *p++);
+    arguments.resize(static_cast<std::size_t>(p.size()));
+    const double* value = p.data();
+    for (py::object& argument : arguments) set(argument, *value++);
     const py::object returned = call(arguments);
     arguments_ = std::move(arguments);
     return returned;
@@ -82,9 +83,7 @@ class Model {
 
   // Of any sequence: complex numbers, say.
   py::object operator()(PyObject* p) {
-    const auto* array = py::detail::array_proxy(p);
-    if (is_plain(p) && array->nd == 1)
-      return (*this)(reinterpret_cast<const double*>(array->data), array->dimensions[0]);
+    if (is_plain_vector(p)) return (*this)(numbers_in(p));
     Arguments arguments(py::len(p));
     for (std::size_t j = 0; j < arguments.size(); ++j) {
       arguments[j] = py::reinterpret_steal<py::object>(PySequence_GetItem(p, static_cast<Py_ssize_t>(j)));
@@ -110,10 +109,7 @@ class Model {
     std::vector<PyObject*> stack(arguments.size() + 2);  // a place before the arguments is the callee's
     stack[1] = xdata_.ptr();
     std::transform(arguments.begin(), arguments.end(), stack.begin() + 2, [](const py::object& a) { return a.ptr(); });
-    const std::size_t count = (arguments.size() + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET;
-    PyObject* returned = PyObject_Vectorcall(f_.ptr(), stack.data() + 1, count, nullptr);
-    if (!returned) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(returned);
+    return call_vector(f_, stack);
   }
 
   py::object f_, xdata_;
@@ -166,52 +162,45 @@ class Curve {
 
   py::object operator()(PyObject* p) {
     const py::object returned = model_(p);
-    const bool complex_p = is_complex(py::reinterpret_borrow<py::object>(p));
-    if (!together_) return residuals(returned, complex_p);
+    if (!together_) return residuals(returned, p);
     if (!py::isinstance<py::tuple>(returned) || py::len(returned) != 2) {
       throw py::type_error("with jac=True f must return a tuple (values, Jacobian), got " +
                            std::string(py::str(py::type::of(returned).attr("__name__"))));
     }
     const auto pair = py::reinterpret_borrow<py::tuple>(returned);
-    return py::make_tuple(residuals(pair[0], complex_p), rows(pair[1]));
+    return py::make_tuple(residuals(pair[0], p), rows(pair[1]));
   }
 
   py::object jacobian(PyObject* p) { return rows(model_(p)); }
 
   bool together() const { return together_; }
-  py::object model(const Vector& p) { return model_(p.data(), p.size()); }
+  py::object model(const Vector& p) { return model_({p.data(), p.size()}); }
 
   // Whether f returned what it usually does: then in r.
   bool usual_residuals(const py::object& returned, Vector& r) const {
     if (!usual(returned)) return false;
-    require_weights(y_.size(), "ydata");
-    r = Eigen::Map<const Vector>(numbers_in(returned), y_.size()) - y_;
-    whitening_.apply(r);
+    r.resize(y_.size());
+    subtract(numbers_in(returned), r);
     return true;
   }
 
-  py::object residuals(const py::object& returned, bool complex_p) const {
-    if (usual(returned)) return difference(numbers_in(returned), y_.size());
-    const py::array values = fitting_numbers(returned, "f", complex_p);
+  // What f returned for p; null for a p that is real.
+  py::object residuals(const py::object& returned, py::handle p) const {
+    if (usual(returned)) return difference(numbers_in(returned));
+    const py::array values = fitting_numbers(returned, "f", p && is_complex(py::reinterpret_borrow<py::object>(p)));
     require_shape(values);
     if (values.dtype().kind() == 'c') {
       const ComplexArray z(values);
-      return difference<std::complex<double>>(z.data(), z.size());
+      return difference(Eigen::Map<const Eigen::VectorXcd>(z.data(), z.size()));
     }
     const RealArray v(values);
-    return in_precision_of(values, difference<double>(v.data(), v.size()));
+    return in_precision_of(values, difference(Eigen::Map<const Vector>(v.data(), v.size())));
   }
 
  private:
-  static const double* numbers_in(const py::object& plain) {
-    return reinterpret_cast<const double*>(py::detail::array_proxy(plain.ptr())->data);
-  }
-
   // A contiguous vector of doubles, one for each datum.
   bool usual(const py::object& returned) const {
-    if (!is_plain(returned) || shape_.ndim() > 1) return false;
-    const auto* array = py::detail::array_proxy(returned.ptr());
-    return array->nd == 1 && array->dimensions[0] == y_.size();
+    return is_plain_vector(returned) && shape_.ndim() <= 1 && numbers_in(returned).size() == y_.size();
   }
 
   // One number stands for as many as the other side has; otherwise there must be as many values as data, in the same
@@ -224,22 +213,28 @@ class Curve {
                           shape_of(values));
   }
 
-  template <class Scalar>
-  py::array difference(const Scalar* values, Index count) const {
-    using Column = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
-    const Index m = std::max(count, Index{y_.size()});
-    require_weights(m, "ydata");
-    py::array_t<Scalar> result(m);
+  template <class Column>
+  py::array difference(const Eigen::Map<const Column>& values) const {
+    const Index m = std::max(values.size(), y_.size());
+    py::array_t<typename Column::Scalar> result(m);
     Eigen::Map<Column> r(result.mutable_data(), m);
+    subtract(values, r);
+    return std::move(result);
+  }
+
+  // r = (values - y) w
+  template <class Column, class Derived>
+  void subtract(const Eigen::Map<const Column>& values, Eigen::MatrixBase<Derived>& r) const {
+    const Index m = r.size();
+    require_weights(m, "ydata");
     const auto spread = [m](const auto& column) { return column.replicate(m / column.size(), 1); };
-    const Eigen::Map<const Column> v(values, count);
-    if (count == m && y_.size() == m) {
-      r = v - y_.template cast<Scalar>();
+    const auto y = y_.template cast<typename Column::Scalar>();
+    if (values.size() == m && y.size() == m) {
+      r = values - y;
     } else {
-      r = spread(v) - spread(y_.template cast<Scalar>().eval());
+      r = spread(values) - spread(y.eval());
     }
     whitening_.apply(r);
-    return std::move(result);
   }
 
   void require_weights(Index m, const char* what) const {
@@ -322,7 +317,7 @@ class CurveFunction : public PyFunction {
     if (curve_.usual_residuals(returned, r)) {
       expect(r.size());
     } else {
-      read_residuals(curve_.residuals(returned, false), r);
+      read_residuals(curve_.residuals(returned, py::handle()), r);
     }
   }
 

@@ -8,7 +8,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <functional>
 #include <initializer_list>
+#include <numeric>
 
 #include "marquardt/base/types.hpp"
 
@@ -41,6 +43,15 @@ inline bool is_plain(py::handle h, int orders = by_rows) {
   const auto* array = py::detail::array_proxy(h.ptr());
   return (array->flags & orders) && (array->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) &&
          array->descr == py::dtype::of<double>().ptr();
+}
+
+inline bool is_plain_vector(py::handle h) { return is_plain(h) && py::detail::array_proxy(h.ptr())->nd == 1; }
+
+// The numbers of a plain array, in a row.
+inline Eigen::Map<const Vector> numbers_in(py::handle plain) {
+  const auto* array = py::detail::array_proxy(plain.ptr());
+  const Index size = std::accumulate(array->dimensions, array->dimensions + array->nd, Index{1}, std::multiplies<>());
+  return {reinterpret_cast<const double*>(array->data), size};
 }
 
 template <class Array>

@@ -136,8 +136,7 @@ def _without_functions(request: Any) -> Any:
     """A request with what tells of the answer, without what tells how to find it."""
     if request is None:
         return None
-    jac = request.jac if isinstance(request.jac, str) else True
-    return request._replace(fun=None, jac=jac, args=(), observe=None, loss=_or_none(request.loss))
+    return request._make(request.facts())._replace(args=(), loss=_or_none(request.loss))
 
 
 def attach(result: Result, make: Callable[[], Hooks]) -> None:

@@ -27,6 +27,17 @@ inline void solve_lower(const Matrix& L, Vector& y) {
   }
 }
 
+// y = L^-1 e, each e_k = +-1 such that |y_k| is the larger: the right-hand side of condition estimates. Until its turn
+// comes an entry of y holds what those before add to its row.
+inline void solve_growing(const Matrix& L, Vector& y) {
+  const Index n = L.cols();
+  y.setZero(n);
+  for (Index k = 0; k < n; ++k) {
+    y[k] = ((y[k] > 0 ? -1 : 1) - y[k]) / L(k, k);
+    y.tail(n - k - 1) += y[k] * L.col(k).tail(n - k - 1);
+  }
+}
+
 // L'y+ = y
 inline void solve_lower_transposed(const Matrix& L, Vector& y) {
   const Index n = L.cols();

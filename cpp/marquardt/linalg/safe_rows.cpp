@@ -16,17 +16,6 @@ namespace {
 // points about the limit do not pay for both forms in turns.
 constexpr double clearly_safe = 10 * least_sigma;
 
-// L y = e, each e_k = +-1 such that |y_k| is the larger. `sums` collects what the entries so far add to each row.
-void grow(const Matrix& L, Vector& sums, Vector& y) {
-  const Index n = L.rows();
-  sums.setZero(n);
-  y.resize(n);
-  for (Index k = 0; k < n; ++k) {
-    y[k] = (sums[k] > 0 ? -1 - sums[k] : 1 - sums[k]) / L(k, k);
-    sums.tail(n - k - 1) += y[k] * L.col(k).tail(n - k - 1);
-  }
-}
-
 }  // namespace
 
 // False if there is none: a zero or overflowing column, a pivot that vanishes.
@@ -49,7 +38,7 @@ bool ScaledSigma::scaled_factor(const Reduced& rows) {
 
 double ScaledSigma::operator()(const Reduced& rows) {
   if (rows.rows < rows.column_norms.size() || !scaled_factor(rows)) return 0;
-  grow(L_, sums_, y_);
+  solve_growing(L_, y_);
   solve_lower_transposed(L_, y_);
   const double length = safe_norm(y_);
   if (!std::isfinite(length)) return 0;

@@ -26,7 +26,7 @@ class ScaledSigma {
   bool scaled_factor(const Reduced& rows);
 
   Matrix L_;  // lower triangular with rows of length 1
-  Vector inverse_norms_, least_, sums_, y_, z_;
+  Vector inverse_norms_, least_, y_, z_;
 };
 
 class SafeRows {

@@ -41,8 +41,8 @@ void put(const Columns& free, const Vector& t, Side& side) {
 }
 
 void solve(const Matrix& L, Vector& t) {
-  L.triangularView<Eigen::Lower>().solveInPlace(t);
-  L.triangularView<Eigen::Lower>().transpose().solveInPlace(t);
+  solve_lower(L, t);
+  solve_lower_transposed(L, t);
 }
 
 // The minimiser over the face, L the factor of the products of its columns.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "marquardt/linalg/accumulator.hpp"
+#include "marquardt/linalg/cholesky.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
 
 namespace marquardt::bounded {
@@ -145,15 +146,12 @@ void measure(const Matrix& S, Side& side) {
 double inverse_condition(const Matrix& L) {
   const Index p = L.rows();
   if (p == 0) return 1;
-  Vector u = Vector::Zero(p), squares = Vector::Zero(p);
-  for (Index i = 0; i < p; ++i) {
-    if (L(i, i) == 0) return 0;
-    u[i] = ((u[i] > 0 ? -1 : 1) - u[i]) / L(i, i);
-    u.tail(p - i - 1) += u[i] * L.col(i).tail(p - i - 1);
-    squares.tail(p - i) += L.col(i).tail(p - i).cwiseAbs2();
-  }
+  if ((L.diagonal().array() == 0).any()) return 0;
+  Vector u, squares = Vector::Zero(p);
+  for (Index i = 0; i < p; ++i) squares.tail(p - i) += L.col(i).tail(p - i).cwiseAbs2();
+  solve_growing(L, u);
   const double first = u.norm();
-  L.triangularView<Eigen::Lower>().transpose().solveInPlace(u);
+  solve_lower_transposed(L, u);
   const double second = u.norm();
   return std::isfinite(second) ? first / second / std::sqrt(squares.maxCoeff()) : 0;
 }
