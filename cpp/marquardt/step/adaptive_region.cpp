@@ -4,8 +4,7 @@
 //   - or the model with the secant S of what Gauss-Newton leaves out (secant.hpp), when that foretold the last fall
 //     better: what remains fast where the residuals do not vanish;
 //   - after a rejected trial, the way back along the parabola that r was seen to follow;
-//   - where a wall is in the way, the exact minimiser of the Gauss-Newton model in box and region: a box QP whose
-//     damping alpha meets Delta.
+//   - where a wall is in the way, the exact minimiser of the Gauss-Newton model in box and region (boxed_step.hpp).
 // A variable on a wall that the gradient pushes it against is held there, so that all of this goes on within the face.
 // References: More & Sorensen (1983); Dennis, Gay & Welsch (1981); Transtrum & Sethna (2012); Conn, Gould & Toint
 // (2000), Trust-region methods, chapters 6, 7 and 17.
@@ -13,9 +12,9 @@
 #include <cmath>
 #include <utility>
 
-#include "marquardt/linalg/box_qp.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
 #include "marquardt/linalg/secular.hpp"
+#include "marquardt/step/boxed_step.hpp"
 #include "marquardt/step/curvature.hpp"
 #include "marquardt/step/secant.hpp"
 #include "marquardt/step/step.hpp"
@@ -33,14 +32,14 @@ constexpr double good = 0.8, growing = 3, at_edge = 0.8;
 constexpr double regained = 0.5;
 // A model is changed for the other when its error is this many times the other's.
 constexpr double worse = 3;
-// ||p_hat|| in a box is met to this share of Delta; the step is then scaled to it where it is longer.
-constexpr double boxed_tolerance = 0.1;
-constexpr int most_boxed_solves = 20;
 
 class AdaptiveRegion : public Step {
  public:
   AdaptiveRegion(const Options& options, const Box& box, SubproblemKind kind, Vector D)
-      : options_(options),
+      : initial_radius_(options.initial_trust_radius == "number" ? options.initial_trust_radius_value : 0),
+        initial_ratio_(options.initial_trust_ratio),
+        least_radius_(options.min_trust_radius),
+        most_radius_(options.max_trust_radius),
         box_(box),
         bounded_(box.bounded()),
         scaling_(std::move(D)),
@@ -53,7 +52,7 @@ class AdaptiveRegion : public Step {
   void learn(const Point& here, const Value& there) override;
   void judge(double ratio, const Trial& trial) override;
   bool exhausted() const override { return stuck_; }
-  Status limit() const override { return Delta_ < options_.min_trust_radius ? Status::radius_limit : Status::running; }
+  Status limit() const override { return Delta_ < least_radius_ ? Status::radius_limit : Status::running; }
   double optimality() const override { return optimality_; }
   double control() const override { return Delta_; }
   Index rank() const override { return subproblem_->rank(); }
@@ -69,29 +68,27 @@ class AdaptiveRegion : public Step {
   void propose_plain(const Point& here);
   void bend(const Point& here);
   void propose_boxed(const Point& here);
-  double boxed_length(double alpha);
   void finish(const Point& here);
   void choose_model(const Point& here, const Value& there);
 
-  Options options_;
+  double initial_radius_;  // 0: from the model at the start
+  double initial_ratio_, least_radius_, most_radius_;
   Box box_;
   bool bounded_;
   Scaling scaling_;
   std::unique_ptr<Subproblem> subproblem_;
-  Model model_, whole_;  // of the face of the box that x lies in; of all variables
+  Model model_;  // of the face of the box that x lies in
   Curvature curvature_;
   Secant secant_;
-  BoxQp box_qp_;
-  Eigen::VectorXi active_;  // of the last box QP, if there was one
-  Vector d_, C_, whole_d_, whole_C_, p_hat_, bent_, x_hat_, lower_, upper_, x_, g_;
-  Matrix damped_, whole_matrix_;
+  std::unique_ptr<BoxedStep> boxed_;  // once a wall was in the way
+  Vector d_, C_, p_hat_, bent_, x_hat_, x_, g_;
   Trial trial_;
   Kind kind_ = Kind::gauss_newton;
   double Delta_ = 0, alpha_ = 0, optimality_ = infinity, length_of_x_ = 0;
   double too_long_ = 0;  // length of the last trial if it was rejected
   double foretold_ = 0;  // the fall of the last trial by the model with S
   bool stuck_ = false, prefer_secant_ = false, factored_secant_ = false, turn_ = false, cut_ = false, seen_ = false;
-  bool moved_ = false, boxed_ = false;  // since the start: a point before this one, a box QP
+  bool moved_ = false;  // since the start
 };
 
 void AdaptiveRegion::start(const Point& here) {
@@ -99,11 +96,12 @@ void AdaptiveRegion::start(const Point& here) {
   curvature_.forget();
   secant_.forget();
   prefer_secant_ = turn_ = stuck_ = false;
-  moved_ = boxed_ = false;
+  moved_ = false;
+  if (boxed_) boxed_->forget();
   adopt(here);
-  Delta_ = first_radius(here) * options_.initial_trust_ratio;
+  Delta_ = first_radius(here) * initial_ratio_;
   if (!(Delta_ > 0 && std::isfinite(Delta_))) Delta_ = 1;
-  Delta_ = std::min(Delta_, options_.max_trust_radius);
+  Delta_ = std::min(Delta_, most_radius_);
   alpha_ = too_long_ = 0;
 }
 
@@ -142,7 +140,7 @@ void AdaptiveRegion::hold(const Point& here) {
 }
 
 double AdaptiveRegion::first_radius(const Point& here) const {
-  if (options_.initial_trust_radius == "number") return options_.initial_trust_radius_value;
+  if (initial_radius_ > 0) return initial_radius_;
   const Vector x_hat = (d_.array() > 0).select(here.x.array() / d_.array(), 0.0);
   const double norm = safe_norm(model_.gradient());
   const Vector u = norm > 0 ? Vector(model_.gradient() / norm) : model_.gradient();
@@ -210,58 +208,10 @@ void AdaptiveRegion::bend(const Point& here) {
   }
 }
 
-// The box QP at the damping alpha; its length falls with alpha.
-double AdaptiveRegion::boxed_length(double alpha) {
-  damped_ = whole_matrix_;
-  damped_.diagonal().array() += alpha;
-  if (std::exchange(boxed_, true)) {
-    box_qp_.solve(damped_, whole_.gradient(), lower_, upper_, active_, p_hat_);
-  } else {
-    p_hat_.setZero(box_.size());
-    box_qp_.solve(damped_, whole_.gradient(), lower_, upper_, p_hat_);
-  }
-  active_ = box_qp_.active();
-  return safe_norm(p_hat_);
-}
-
 void AdaptiveRegion::propose_boxed(const Point& here) {
-  const Index n = box_.size();
   kind_ = Kind::boxed;
-  whole_d_ = scaling_.D().cwiseInverse();
-  whole_C_.setZero(n);
-  lower_.resize(n);
-  upper_.resize(n);
-  for (Index j = 0; j < n; ++j) {
-    if (box_.fixed(j)) {
-      whole_d_[j] = 0;
-      whole_C_[j] = 1;
-    }
-    lower_[j] = box_.fixed(j) ? 0 : (box_.lower[j] - here.x[j]) / whole_d_[j];
-    upper_[j] = box_.fixed(j) ? 0 : (box_.upper[j] - here.x[j]) / whole_d_[j];
-  }
-  whole_.set(here.rows, whole_d_, whole_C_);
-  whole_.matrix(whole_matrix_);
-  double low = 0, high = infinity, alpha = 0, length = boxed_length(0);
-  cut_ = length > Delta_;
-  alpha = alpha_ > 0 ? alpha_ : epsilon * whole_matrix_.diagonal().maxCoeff();
-  for (int k = 0; cut_ && k < most_boxed_solves; ++k) {
-    length = boxed_length(alpha);
-    if (std::abs(length - Delta_) <= boxed_tolerance * Delta_) break;
-    (length > Delta_ ? low : high) = alpha;
-    // a power law of exponent one: what heavy damping looks like
-    double next = alpha * length / Delta_;
-    if (!(next > low && next < high)) next = low > 0 ? std::sqrt(low) * std::sqrt(high) : 0.01 * high;
-    if (length > Delta_ && !std::isfinite(high)) next = std::max(next, 4 * alpha);
-    alpha = next;
-  }
-  if (length > Delta_) p_hat_ *= Delta_ / length;
-  trial_.predicted = whole_.decrease(p_hat_);
-  trial_.p = whole_d_.cwiseProduct(p_hat_);
-  trial_.x = here.x + trial_.p;
-  for (Index j = 0; j < n && length <= Delta_; ++j) {  // on a wall means on it to the last bit
-    if (active_[j] < 0) trial_.x[j] = box_.lower[j];
-    if (active_[j] > 0) trial_.x[j] = box_.upper[j];
-  }
+  if (!boxed_) boxed_ = std::make_unique<BoxedStep>(box_);
+  cut_ = boxed_->propose(here, scaling_.D(), Delta_, alpha_, p_hat_, trial_);
 }
 
 void AdaptiveRegion::finish(const Point& here) {
@@ -300,7 +250,7 @@ void AdaptiveRegion::judge(double ratio, const Trial& trial) {
     Delta_ = std::min(growing * Delta_, remembered);
   }
   too_long_ = ratio > 0 ? 0 : trial.size;
-  Delta_ = std::min(Delta_, options_.max_trust_radius);
+  Delta_ = std::min(Delta_, most_radius_);
   alpha_ *= Delta_ > 0 ? before / Delta_ : 1;
 }
 

@@ -12,12 +12,6 @@ namespace {
 
 // s and y as good as orthogonal: the update would divide by rounding.
 constexpr double orthogonal = 1e-14;
-// Eigenvalues below this many units of rounding of the largest are not known to be positive.
-constexpr double unsure = 10;
-// ||p_hat|| is met to this share of Delta, as in the secular equation of the plain model.
-constexpr double tolerance = 0.01;
-// Bisection in the logarithm needs a dozen to 1 %; Newton two to six.
-constexpr int most_solves = 60;
 
 }  // namespace
 
@@ -49,52 +43,10 @@ void Secant::update(const Vector& x, const Vector& g, const Vector& pulled, cons
 void Secant::factor(const Model& model) {
   model.matrix(B_);
   for (Index j = 0; j < B_.cols(); ++j) B_.col(j) += model.d()[j] * model.d().cwiseProduct(S_.col(j));
-  const double scale = normaliser(B_.cwiseAbs().maxCoeff(), 1000);
-  B_ *= scale;
-  reduced_.compute(B_);
-  reduced_.matrixQ().evalTo(Q_, work_);
-  diagonal_ = reduced_.diagonal();
-  beside_ = reduced_.subDiagonal();
-  eigen_.computeFromTridiagonal(diagonal_, beside_);
-  lambda_ = eigen_.eigenvalues() / scale;
-  work_.noalias() = Q_.transpose() * model.gradient();
-  pull_.noalias() = eigen_.eigenvectors().transpose() * work_;
+  if (!ball_qp_) ball_qp_ = std::make_unique<BallQp>();
+  ball_qp_->factor(B_, model.gradient());
 }
 
-double Secant::length(double alpha) {
-  along_ = -pull_.array() / (lambda_.array() + alpha);
-  return safe_norm(along_);
-}
-
-void Secant::assemble(Vector& p_hat) {
-  work_.noalias() = eigen_.eigenvectors() * along_;
-  p_hat.noalias() = Q_ * work_;
-}
-
-// More & Sorensen: the full step if B is positive definite and it fits; else ||p(alpha)|| = Delta right of -lambda_1,
-// by Newton on 1/||p||; in the hard case the smallest eigenvector fills the step up to Delta.
-bool Secant::solve(double Delta, Vector& p_hat) {
-  const double largest = lambda_.cwiseAbs().maxCoeff();
-  if (lambda_[0] > unsure * epsilon * largest && length(0) <= Delta) {
-    assemble(p_hat);
-    return false;
-  }
-  double low = std::max(0.0, -lambda_[0]) + epsilon * largest, high = low + safe_norm(pull_) / Delta;
-  double alpha = low, f = length(low);
-  if (f < Delta) {  // the hard case: nothing pulls along the lowest eigenvector
-    along_[0] += std::copysign(std::sqrt((Delta - f) * (Delta + f)), along_[0]);
-  } else {
-    for (int k = 0; k < most_solves && std::abs(f - Delta) > tolerance * Delta; ++k) {
-      const double slope = -(along_.array().square() / (lambda_.array() + alpha)).sum() / f;
-      (f > Delta ? low : high) = alpha;
-      const double newton = alpha - (f - Delta) * f / (Delta * slope);
-      alpha = newton > low && newton < high ? newton : std::sqrt(low) * std::sqrt(high);
-      f = length(alpha);
-    }
-  }
-  along_ *= Delta / safe_norm(along_);
-  assemble(p_hat);
-  return true;
-}
+bool Secant::solve(double Delta, Vector& p_hat) { return ball_qp_->solve(Delta, p_hat); }
 
 }  // namespace marquardt

@@ -4,13 +4,14 @@
 //   y# = (J+ - J)'r+,   y = g+ - g,   s = x+ - x,   tau = min(1, |s'y#| / |s'S s|)
 //   S+ = tau S + (w y' + y w')/y's - (s'w) y y'/(y's)^2,   w = y# - tau S s
 //
-// J'J + S need not be positive definite; the step in ||p_hat|| <= Delta then comes from its eigenvalues.
+// J'J + S need not be positive definite: the step in ||p_hat|| <= Delta comes from its eigenvalues (ball_qp.hpp).
 // References: Dennis, Gay & Welsch (1981), An adaptive nonlinear least-squares algorithm, for S, its sizing tau and the
-// choice between the two models; More & Sorensen (1983), Computing a trust region step, for the indefinite case.
+// choice between the two models.
 #pragma once
 
-#include <Eigen/Eigenvalues>
+#include <memory>
 
+#include "marquardt/linalg/ball_qp.hpp"
 #include "marquardt/linalg/model.hpp"
 #include "marquardt/problem/problem.hpp"
 
@@ -33,20 +34,11 @@ class Secant {
   bool solve(double Delta, Vector& p_hat);
 
  private:
-  double length(double alpha);   // of the step at alpha, left in `along_`
-  void assemble(Vector& p_hat);  // from `along_`
-
   bool known_ = false;
   Matrix S_, B_;
-  // Q (V diag(lambda) V') Q' = A'A + C + diag(d) S diag(d); apart, as Eigen's eigenvalue solver of a whole matrix
-  // allocates each time
-  Eigen::Tridiagonalization<Matrix> reduced_;
-  Eigen::SelfAdjointEigenSolver<Matrix> eigen_;
-  Matrix Q_;
-  Vector diagonal_, beside_, lambda_, work_;
   Vector s_, y_, w_;
-  mutable Vector image_;  // S p
-  Vector pull_, along_;   // gradient and step in the eigenvectors' coordinates
+  mutable Vector image_;             // S p
+  std::unique_ptr<BallQp> ball_qp_;  // once a step was asked for
 };
 
 }  // namespace marquardt
