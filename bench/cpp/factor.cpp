@@ -24,7 +24,7 @@ double factor_flops(SubproblemKind kind, double n) {
 // One model and the factorisation that is measured on it.
 struct Setting {
   Setting(SubproblemKind kind, Index n, double curvature)
-      : subproblem(marquardt::make_subproblem(kind)), rows(bench::reduced_rows(subproblem->wants(), n, 1)), p(n) {
+      : subproblem(marquardt::make_subproblem(kind)), rows(bench::reduced_rows(marquardt::form_for(kind), n, 1)), p(n) {
     model.set(rows, rows.column_norms.cwiseInverse(), Vector::Constant(n, curvature));
   }
 

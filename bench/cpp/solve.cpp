@@ -46,7 +46,7 @@ void solve(benchmark::State& state, marquardt::Residual& residual, const Vector&
   marquardt::Options options;
   options.ftol = options.xtol = options.gtol = 1e-8;
   const auto box = marquardt::Box::infinite(n);
-  const marquardt::Form form = marquardt::make_subproblem(kind)->wants();
+  const marquardt::Form form = marquardt::form_for(kind);
   marquardt::Counts counts;
   for (auto _ : state) {
     marquardt::Observer observer;

@@ -135,7 +135,11 @@ struct Names {
 py::array history_array(const History& history, const py::dtype& type) {
   const auto count = static_cast<py::ssize_t>(history.records.size()), size = py::ssize_t{sizeof(Record)};
   const py::array_t<std::uint8_t> bytes = new_array<std::uint8_t>({count * size});
-  if (count > 0) std::memcpy(data_of(bytes), history.records.data(), static_cast<std::size_t>(count * size));
+  std::uint8_t* place = data_of(bytes);
+  for (const Record& record : history.records) {
+    std::memcpy(place, &record, sizeof(Record));
+    place += size;
+  }
   return py::array(type, {count}, {size}, data_of(bytes), bytes);
 }
 

@@ -39,11 +39,19 @@ const Field& field_of(std::string_view name) {
   return *found;
 }
 
+// In memory of the key's; pybind11 would see to that by a container of its own.
+std::string_view name_in(const py::handle& key) {
+  Py_ssize_t size = 0;
+  const char* letters = PyUnicode_AsUTF8AndSize(key.ptr(), &size);
+  if (!letters) throw py::error_already_set();
+  return {letters, static_cast<std::size_t>(size)};
+}
+
 }  // namespace
 
 Options read_options(const py::dict& given) {
   Options options;
-  for (const auto& [key, value] : given) set(options, field_of(key.cast<std::string_view>()), value);
+  for (const auto& [key, value] : given) set(options, field_of(name_in(key)), value);
   options.check();
   return options;
 }

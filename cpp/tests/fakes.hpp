@@ -277,7 +277,7 @@ struct Method {
   std::unique_ptr<Step> make(const Options& options, const Box& box, const Vector& D = Vector()) const {
     return maker(options, box, kind, D);
   }
-  Form form() const { return make_subproblem(kind)->wants(); }
+  Form form() const { return form_for(kind); }
 };
 
 inline const std::vector<Method>& methods() {

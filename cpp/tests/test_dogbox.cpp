@@ -94,7 +94,7 @@ struct Run {
   Run(Residual& residual, const Vector& x0, const Box& feasible, SubproblemKind kind = SubproblemKind::qr,
       const Options& options = tight())
       : step(make_dogbox(options, feasible, kind, Vector())),
-        problem(residual, feasible.size(), make_subproblem(kind)->wants(), observer),
+        problem(residual, feasible.size(), form_for(kind), observer),
         minimiser(problem, *step, observer, options, feasible),
         status(minimiser.run(x0)) {}
 
@@ -241,7 +241,7 @@ TEST_CASE("dogbox: a step that fits is the Gauss-Newton step of the free variabl
   for (const SubproblemKind kind : kinds) {
     const Matrix A = numbers.matrix(8, 4);
     const Vector r = numbers.vector(8);
-    const Point here = point_of(A, r, Vector::Ones(4), make_subproblem(kind)->wants());
+    const Point here = point_of(A, r, Vector::Ones(4), form_for(kind));
     Box walls = Box::infinite(4);
     (here.g()[2] > 0 ? walls.lower : walls.upper)[2] = 1;
     const auto step = dogbox_step(walls, radius(1e6), Vector(), kind);
@@ -281,7 +281,7 @@ TEST_CASE("dogbox: dependent columns share the step, and wide matrices have one"
   twins.col(2) = twins.col(0);
   const Vector r = numbers.vector(6);
   for (const SubproblemKind kind : kinds) {
-    const Form form = make_subproblem(kind)->wants();
+    const Form form = form_for(kind);
     const Point here = point_of(twins, r, Vector::Ones(3), form);
     const auto step = dogbox_step(Box::infinite(3), radius(1e6), Vector(), kind);
     step->start(here);

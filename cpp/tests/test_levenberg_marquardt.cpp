@@ -89,7 +89,7 @@ TEST_CASE("levenberg_marquardt: a wide or deficient matrix has a finite step tha
     for (const SubproblemKind kind : kinds) {
       CAPTURE(name(kind));
       const Vector r = numbers.vector(A.rows()), x = Vector::Ones(A.cols());
-      const Point here = point_of(A, r, x, make_subproblem(kind)->wants());
+      const Point here = point_of(A, r, x, form_for(kind));
       const auto step = lm(kind, Box::infinite(A.cols()));
       step->start(here);
       const Trial& trial = step->propose(here);
@@ -139,7 +139,7 @@ TEST_CASE("levenberg_marquardt: a zero column leaves its variable alone") {
   A.col(1).setZero();
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Point here = point_of(A, numbers.vector(5), Vector::Ones(3), make_subproblem(kind)->wants());
+    const Point here = point_of(A, numbers.vector(5), Vector::Ones(3), form_for(kind));
     const auto step = lm(kind, Box::infinite(3));
     step->start(here);
     const Trial& trial = step->propose(here);
@@ -169,7 +169,7 @@ TEST_CASE("levenberg_marquardt: in a box the step is the minimiser of the damped
       if (time % 3 == 0) feasible.lower[0] = x[0];  // a start on a wall
       Options options;
       options.lambda0 = 0.01;
-      const Point here = point_of(A, r, x, make_subproblem(kind)->wants());
+      const Point here = point_of(A, r, x, form_for(kind));
       const auto step = lm(kind, feasible, options);
       step->start(here);
       const Trial& trial = step->propose(here);
@@ -229,7 +229,7 @@ TEST_CASE("levenberg_marquardt: fixed variables never move") {
     CAPTURE(name(kind));
     const Matrix A = numbers.matrix(6, 3);
     const Vector r = numbers.vector(6);
-    const Point here = point_of(A, r, x, make_subproblem(kind)->wants());
+    const Point here = point_of(A, r, x, form_for(kind));
     const auto step = lm(kind, feasible);
     step->start(here);
     for (int time = 0; time < 5; ++time) {
@@ -387,8 +387,7 @@ TEST_CASE("levenberg_marquardt: a rejection shortens the next step") {
   Numbers numbers(49);
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Point here =
-        point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), make_subproblem(kind)->wants());
+    const Point here = point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), form_for(kind));
     const auto step = lm(kind, Box::infinite(4));
     step->start(here);
     double size = infinity;
@@ -408,7 +407,7 @@ void check_second_time(const Box& feasible) {
   Numbers numbers(50);
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Form form = make_subproblem(kind)->wants();
+    const Form form = form_for(kind);
     const Point here = point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), form);
     const auto step = lm(kind, feasible);
     step->start(here);

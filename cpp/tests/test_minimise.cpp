@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <deque>
 #include <optional>
 #include <stdexcept>
 
@@ -50,7 +51,7 @@ void uphill(const Point& here, Trial& trial) { go(trial, 2 * here.x, 1); }
 
 // What must hold of every history, however the solve ended.
 void check_history(const Minimiser& minimiser, const Problem& problem, const Options& options) {
-  const std::vector<Record>& records = minimiser.history().records;
+  const std::deque<Record>& records = minimiser.history().records;
   REQUIRE(!records.empty());
   Index accepted = 0;
   for (std::size_t k = 0; k < records.size(); ++k) {
@@ -687,7 +688,7 @@ TEST_CASE("minimise: a move found by a search is a pass of its own without a pre
   FakeObserver observer;
   Driven run(residual, step, endless(), observer);
   REQUIRE(run.minimiser.run(vector({1})) == Status::zero_residual);
-  const std::vector<Record>& records = run.minimiser.history().records;
+  const std::deque<Record>& records = run.minimiser.history().records;
   REQUIRE(records.size() == 4);  // two rejections, the search, the end
   CHECK_FALSE(records[1].accepted);
   CHECK(records[2].accepted);

@@ -285,10 +285,10 @@ TEST_CASE("subproblem: QR takes another rank tolerance") {
   CHECK(error(Vector(cut * p), Vector(J * p)) < 1e-4);
 }
 
-TEST_CASE("subproblem: wants the form it is best fed with") {
-  CHECK(make_subproblem(SubproblemKind::cholesky)->wants() == Form::gram);
-  CHECK(make_subproblem(SubproblemKind::qr)->wants() == Form::triangle);
-  CHECK(make_subproblem(SubproblemKind::svd)->wants() == Form::triangle);
+TEST_CASE("subproblem: the form that each is best fed with") {
+  CHECK(form_for(SubproblemKind::cholesky) == Form::gram);
+  CHECK(form_for(SubproblemKind::qr) == Form::triangle);
+  CHECK(form_for(SubproblemKind::svd) == Form::triangle);
 }
 
 TEST_CASE("subproblem: allocates nothing after the first factor and solve of a size") {

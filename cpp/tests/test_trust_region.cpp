@@ -130,7 +130,7 @@ TEST_CASE("trust_region: a full step that fits is the Gauss-Newton step") {
     CAPTURE(name(kind));
     const Matrix A = numbers.matrix(8, 4);
     const Vector r = numbers.vector(8);
-    const Point here = point_of(A, r, Vector::Ones(4), make_subproblem(kind)->wants());
+    const Point here = point_of(A, r, Vector::Ones(4), form_for(kind));
     const auto step = tr(kind, Box::infinite(4), radius(1e6));
     step->start(here);
     const Trial& trial = step->propose(here);
@@ -148,7 +148,7 @@ TEST_CASE("trust_region: dependent columns share the step and wide matrices have
   const Vector r = numbers.vector(6);
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Form form = make_subproblem(kind)->wants();
+    const Form form = form_for(kind);
     const Point here = point_of(twins, r, Vector::Ones(3), form);
     for (const double Delta : {0.01, 1e6}) {
       CAPTURE(Delta);
@@ -329,8 +329,7 @@ TEST_CASE("trust_region: a rejection shortens the next step to within the new ra
       CAPTURE(name(kind));
       CAPTURE(bounded);
       const Box walls = {Vector::Constant(4, 0.5), Vector::Constant(4, 1.2)};
-      const Point here =
-          point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), make_subproblem(kind)->wants());
+      const Point here = point_of(numbers.matrix(7, 4), numbers.vector(7), Vector::Ones(4), form_for(kind));
       const auto step = tr(kind, bounded ? walls : Box::infinite(4));
       step->start(here);
       double size = infinity;
@@ -389,7 +388,7 @@ TEST_CASE("trust_region: in a box every trial is strictly inside and promises a 
         feasible.upper[j] = x[j] + std::pow(10.0, numbers.between(-9, 0));
       }
       const double Delta = std::pow(10.0, numbers.between(-4, 2));
-      const Point here = point_of(A, r, x, make_subproblem(kind)->wants());
+      const Point here = point_of(A, r, x, form_for(kind));
       const auto step = tr(kind, feasible, radius(Delta));
       step->start(here);
       const Trial& trial = step->propose(here);
@@ -415,7 +414,7 @@ TEST_CASE("trust_region: fixed variables never move") {
   const Box feasible = box({-0.5, 1.0 / 3, -infinity}, {0.2, 1.0 / 3, infinity});
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Point here = point_of(numbers.matrix(6, 3), numbers.vector(6), x, make_subproblem(kind)->wants());
+    const Point here = point_of(numbers.matrix(6, 3), numbers.vector(6), x, form_for(kind));
     const auto step = tr(kind, feasible);
     step->start(here);
     for (int time = 0; time < 5; ++time) {
@@ -452,7 +451,7 @@ TEST_CASE("trust_region: the steps do not depend on the units of x") {
   const Box feasible = {x.array() - 0.125, x.array() + 0.0625};
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Form form = make_subproblem(kind)->wants();
+    const Form form = form_for(kind);
     const Point here = point_of(A, r, x, form);
     const Point there = point_of(A * units.asDiagonal(), r, x.cwiseQuotient(units), form);
     for (const bool bounded : {false, true}) {
@@ -473,7 +472,7 @@ void check_second_time(const Box& feasible) {
   Numbers numbers(69);
   for (const SubproblemKind kind : kinds) {
     CAPTURE(name(kind));
-    const Form form = make_subproblem(kind)->wants();
+    const Form form = form_for(kind);
     const Point here = point_of(numbers.matrix(12, 8), numbers.vector(12), Vector::Zero(8), form);
     const auto step = tr(kind, feasible);
     step->start(here);

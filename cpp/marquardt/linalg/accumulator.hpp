@@ -49,6 +49,7 @@ class Accumulator {
 
   Form form() const { return rows_.form; }
   Index parameters() const { return n_; }
+  Index threads() const { return threads_; }
   void use_threads(Index threads) { threads_ = threads; }
 
  private:

@@ -49,12 +49,22 @@ double ScaledSigma::operator()(const Reduced& rows) {
   return std::isfinite(inverse) ? std::min(1.0, 1 / std::sqrt(inverse)) : 0;
 }
 
+void SafeRows::use_threads(Index threads) {
+  gram_.use_threads(threads);
+  if (triangle_) triangle_->use_threads(threads);
+}
+
+Accumulator& SafeRows::triangle() {
+  if (!triangle_) triangle_.emplace(Form::triangle, gram_.parameters(), gram_.threads());
+  return *triangle_;
+}
+
 const Reduced& SafeRows::reduce(const StridedView& J, const VectorView& r) {
   if (!triangle_first_ && J.rows() >= J.cols()) {
     const Reduced& rows = gram_.reduce(J, r);
     if (rows.g.allFinite() && sigma_(rows) >= least_sigma) return rows;
   }
-  const Reduced& rows = triangle_.reduce(J, r);
+  const Reduced& rows = triangle().reduce(J, r);
   triangle_first_ = !(sigma_(rows) >= clearly_safe);
   return rows;
 }

@@ -8,6 +8,8 @@
 // Hence one rule, asked at each point and nowhere else: Gram rows as long as sigma >= least_sigma.
 #pragma once
 
+#include <optional>
+
 #include "marquardt/linalg/accumulator.hpp"
 
 namespace marquardt {
@@ -31,12 +33,9 @@ class ScaledSigma {
 
 class SafeRows {
  public:
-  explicit SafeRows(Index n) : gram_(Form::gram, n), triangle_(Form::triangle, n) {}
+  explicit SafeRows(Index n) : gram_(Form::gram, n) {}
 
-  void use_threads(Index threads) {
-    gram_.use_threads(threads);
-    triangle_.use_threads(threads);
-  }
+  void use_threads(Index threads);
 
   // The rows of one point, in the form that is safe there; valid until the next call. r is finite; if J
   // is not, the norms of its columns are not either.
@@ -44,7 +43,10 @@ class SafeRows {
   const Reduced& reduce(const MatrixView& J, const VectorView& r) { return reduce(strided(J), r); }
 
  private:
-  Accumulator gram_, triangle_;
+  Accumulator& triangle();
+
+  Accumulator gram_;
+  std::optional<Accumulator> triangle_;  // made where one is needed first
   ScaledSigma sigma_;
   bool triangle_first_ = false;  // so it was needed at the last point
 };

@@ -20,4 +20,9 @@ std::unique_ptr<Subproblem> make_subproblem(SubproblemKind kind) {
   return nullptr;
 }
 
+Form form_for(SubproblemKind kind) {
+  const bool normal_equations = kind == SubproblemKind::cholesky || kind == SubproblemKind::automatic;
+  return normal_equations ? Form::gram : Form::triangle;
+}
+
 }  // namespace marquardt

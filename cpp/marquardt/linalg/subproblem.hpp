@@ -36,11 +36,12 @@ class Subproblem {
 
   // Numerical rank of [A; sqrt(C)]. Threshold: the factor's own scale times size times epsilon.
   virtual Index rank() const = 0;
-
-  virtual Form wants() const = 0;  // the form of rows this factorisation is best fed with; it accepts both
 };
 
 std::unique_ptr<Subproblem> make_subproblem(SubproblemKind kind);
+
+// The form of rows that a factorisation is best fed with; each accepts both.
+Form form_for(SubproblemKind kind);
 
 // One maker per factorisation, each in its own file.
 std::unique_ptr<Subproblem> make_cholesky();

@@ -47,7 +47,6 @@ class Automatic final : public Subproblem {
   double slope(const Vector& p_hat) override { return chosen().slope(p_hat); }
   bool back_solve(const Vector& h, Vector& q) override { return chosen().back_solve(h, q); }
   Index rank() const override { return plainly_full() ? model_->size() : chosen().rank(); }
-  Form wants() const override { return Form::gram; }
 
  private:
   Subproblem& chosen() const {

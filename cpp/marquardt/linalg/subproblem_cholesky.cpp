@@ -69,8 +69,6 @@ class Cholesky final : public Subproblem {
   // Asked of the rank-revealing factorisation: a factorisation without pivoting does not know.
   Index rank() const override { return fallback().rank(); }
 
-  Form wants() const override { return Form::gram; }
-
  private:
   void solve_in_place(Vector& y) const {
     solve_lower(L_, y);

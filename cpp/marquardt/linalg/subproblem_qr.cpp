@@ -81,7 +81,6 @@ class Qr final : public Subproblem {
   }
 
   Index rank() const override { return rank_; }
-  Form wants() const override { return Form::triangle; }
 
  private:
   enum class How { full, minimum_norm, damped };

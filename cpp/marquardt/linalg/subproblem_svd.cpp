@@ -88,7 +88,6 @@ class Svd final : public Subproblem {
   }
 
   Index rank() const override { return rank_; }
-  Form wants() const override { return Form::triangle; }
 
  private:
   // V's columns beyond the rank are not needed, and zero.

@@ -35,17 +35,22 @@ bool finite(const Reduced& rows) {
 
 }  // namespace
 
+Problem::Problem(Residual& residual, Index n, Form form, Rows rows, Host& host, Loss loss)
+    : residual_(residual), loss_(std::move(loss)), n_(n), form_(form), rows_(std::move(rows)), host_(host) {}
+
 Problem::Problem(Residual& residual, Index n, Form form, Host& host, Loss loss)
-    : residual_(residual), loss_(std::move(loss)), n_(n), accumulator_(form, n), host_(host) {}
+    : Problem(residual, n, form, Accumulator(form, n), host, std::move(loss)) {}
 
 Problem::Problem(Residual& residual, Index n, SubproblemKind kind, Host& host, Loss loss)
-    : Problem(residual, n, make_subproblem(kind)->wants(), host, std::move(loss)) {
-  if (kind == SubproblemKind::automatic) safe_rows_.emplace(n);
+    : Problem(residual, n, form_for(kind), rows_for(kind, n), host, std::move(loss)) {}
+
+Problem::Rows Problem::rows_for(SubproblemKind kind, Index n) {
+  if (kind == SubproblemKind::automatic) return SafeRows(n);
+  return Accumulator(form_for(kind), n);
 }
 
 void Problem::use_threads(Index threads) {
-  accumulator_.use_threads(threads);
-  if (safe_rows_) safe_rows_->use_threads(threads);
+  std::visit([&](auto& rows) { rows.use_threads(threads); }, rows_);
 }
 
 Counts Problem::counts() const {
@@ -81,7 +86,7 @@ bool Problem::linearise(const Value& value, Point& at) {
     residual_.jacobian(value.x, loss_.linear() ? value.r : value.raw, at.J);
   }
   assert(at.J.rows() == value.r.size() && at.J.cols() == n_);
-  const Arithmetic arithmetic(host_, reduction_flops(accumulator_.form(), at.J.rows(), n_));
+  const Arithmetic arithmetic(host_, reduction_flops(form_, at.J.rows(), n_));
   if (!loss_.linear()) {
     loss_.slopes(value.raw, slopes_);
     at.J.scale_rows(slopes_);
@@ -99,7 +104,7 @@ bool Problem::linearise(const Value& value, Point& at) {
 }
 
 const Reduced& Problem::reduce(const StridedView& J, const Vector& r) {
-  return safe_rows_ ? safe_rows_->reduce(J, r) : accumulator_.reduce(J, r);
+  return std::visit([&](auto& rows) -> const Reduced& { return rows.reduce(J, r); }, rows_);
 }
 
 double cost_fall(const Value& a, const Value& b) {

@@ -2,7 +2,7 @@
 // NaN and infinity mean: a point that is not finite has infinite cost, a Jacobian that is not finite is refused.
 #pragma once
 
-#include <optional>
+#include <variant>
 
 #include "marquardt/base/host.hpp"
 #include "marquardt/linalg/accumulator.hpp"
@@ -61,13 +61,17 @@ class Problem {
   bool linearise(const Value& value, Point& at);
 
  private:
+  using Rows = std::variant<Accumulator, SafeRows>;
+
+  Problem(Residual& residual, Index n, Form form, Rows rows, Host& host, Loss loss);
+  static Rows rows_for(SubproblemKind kind, Index n);
   const Reduced& reduce(const StridedView& J, const Vector& r);
 
   Residual& residual_;
   Loss loss_;
   Index n_;
-  Accumulator accumulator_;
-  std::optional<SafeRows> safe_rows_;  // of `automatic`, in place of the accumulator
+  Form form_;  // of most points' rows
+  Rows rows_;
   Host& host_;
   Counts counts_;
   Vector slopes_;

@@ -1,6 +1,7 @@
 // What happened, pass by pass: where the pass started, and the trial that it made.
 #pragma once
 
+#include <deque>
 #include <vector>
 
 #include "marquardt/base/types.hpp"
@@ -24,7 +25,7 @@ struct Record {
 };
 
 struct History {
-  std::vector<Record> records;
+  std::deque<Record> records;
   std::vector<Vector> iterates;  // every accepted x, if asked for
 };
 

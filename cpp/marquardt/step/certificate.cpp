@@ -30,18 +30,13 @@ double room_downhill(const Box& box, const Vector& x, double g, Index j) {
 
 }  // namespace
 
-Certifier::Certifier(Box box, double derivative_error)
-    : box_(std::move(box)),
-      accumulator_(Form::triangle, box_.size()),
-      full_(make_qr()),
-      clear_(make_qr(nearly_singular)),
-      normal_equations_(make_cholesky()) {
+Certifier::Certifier(Box box, double derivative_error) : box_(std::move(box)), normal_equations_(make_cholesky()) {
   expect(derivative_error);
 }
 
 void Certifier::expect(double derivative_error) {
   drowned_below_ = drowned * derivative_error;
-  truncated_ = make_qr(drowned_below_);
+  truncated_.reset();
 }
 
 bool Certifier::held(const Point& here, Index j) const {
@@ -85,7 +80,9 @@ bool Certifier::regular(const Reduced& rows) {
 }
 
 const Reduced& Certifier::triangle_of(const Point& here) {
-  return here.rows.form == Form::triangle ? here.rows : accumulator_.reduce(here.J.view(), here.r);
+  if (here.rows.form == Form::triangle) return here.rows;
+  if (!accumulator_) accumulator_.emplace(Form::triangle, box_.size());
+  return accumulator_->reduce(here.J.view(), here.r);
 }
 
 // The model of the free columns, each scaled to length 1; returns what the held variables could gain at their walls.
@@ -122,6 +119,8 @@ void Certifier::measure_regular(Subproblem& factored) {
 
 void Certifier::measure_by_rank() {
   Certificate& c = certificate_;
+  if (!full_) full_ = make_qr();
+  if (!truncated_) truncated_ = make_qr(drowned_below_);
   truncated_->factor(model_);
   c.resolved = std::sqrt(2 * gain(*truncated_));
   doubt_ = -p_hat_;
@@ -141,6 +140,7 @@ const Certificate& Certifier::certify(const Point& here) {
   at_walls_ = scale(here, normal_equations ? here.rows : triangle_of(here));
   Certificate& c = certificate_;
   c.reference = measure(here.x);
+  if (!normal_equations && !clear_) clear_ = make_qr(nearly_singular);
   Subproblem& first = normal_equations ? *normal_equations_ : *clear_;
   first.factor(model_);
   if (normal_equations || (drowned_below_ <= nearly_singular && clear_->rank() == box_.size())) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "marquardt/base/box.hpp"
 #include "marquardt/linalg/safe_rows.hpp"
@@ -56,10 +57,12 @@ class Certifier {
   void measure_by_rank();
 
   Box box_;
-  Accumulator accumulator_;
   ScaledSigma sigma_;
   Model model_;
-  std::unique_ptr<Subproblem> full_, truncated_, clear_, normal_equations_;
+  std::unique_ptr<Subproblem> normal_equations_;
+  // what triangles take, made where one is needed first
+  std::optional<Accumulator> accumulator_;
+  std::unique_ptr<Subproblem> full_, truncated_, clear_;
   double drowned_below_ = 0;  // scaled singular values that the errors of J drown
   double at_walls_ = 0;       // what the held variables could gain
   Certificate certificate_;
