@@ -69,7 +69,7 @@ def install_package(session: nox.Session) -> None:
 
 @nox.session
 def cpp(session: nox.Session) -> None:
-    """C++ tests with assertions on; `nox -s cpp -- sanitize` and `-- avx2` build them another way."""
+    """C++ tests with assertions on; `nox -s cpp -- sanitize`, `-- avx2` or `-- clang` builds them another way."""
     eigen = prepare_build(session)
     preset = session.posargs[0] if session.posargs else "dev"
     session.run("cmake", "--preset", preset, f"-DMARQUARDT_EIGEN_DIR={eigen}")

@@ -35,7 +35,7 @@ inline Matrix leaning_matrix(Index m, Index n, unsigned seed) {
   return J;
 }
 
-// The reduced rows of a leaning 4n x n Jacobian in the form that a factorisation wants.
+// The reduced rows of a leaning 4n x n Jacobian in one form or the other.
 inline marquardt::Reduced reduced_rows(marquardt::Form form, Index n, unsigned seed) {
   marquardt::Accumulator accumulator(form, n);
   accumulator.add(leaning_matrix(4 * n, n, seed), random_vector(4 * n, seed + 1));

@@ -13,7 +13,7 @@ using marquardt::SubproblemKind;
 void secular(benchmark::State& state, SubproblemKind kind, double part) {
   const Index n = state.range(0);
   const auto subproblem = marquardt::make_subproblem(kind);
-  const marquardt::Reduced rows = bench::reduced_rows(subproblem->wants(), n, 1);
+  const marquardt::Reduced rows = bench::reduced_rows(marquardt::form_for(kind), n, 1);
   marquardt::Model model;
   model.set(rows, rows.column_norms.cwiseInverse(), Vector::Zero(n));
   subproblem->factor(model);

@@ -76,7 +76,8 @@ TEST_CASE("accumulator: every shape, from one row to blocked sizes") {
                                             {512, 12}, {257, 6},  {258, 7},  {259, 10}, {261, 11},  {40, 13}, {21, 20},
                                             {300, 96}, {257, 99}, {3, 102},  {600, 105}};
   for (const Form form : forms) {
-    for (const auto& [m, n] : shapes) {
+    for (const auto& shape : shapes) {
+      const Index m = shape.first, n = shape.second;
       CAPTURE(m);
       CAPTURE(n);
       const Matrix J = uniform(m, n, static_cast<std::uint64_t>(100 * m + n));
@@ -228,7 +229,8 @@ TEST_CASE("accumulator: allocates nothing the second time") {
 }
 
 TEST_CASE("accumulator: rows side by side, in reverse and with gaps are the rows they are") {
-  for (const auto& [m, n] : {std::pair<Index, Index>{72, 9}, {300, 98}}) {
+  for (const auto& shape : {std::pair<Index, Index>{72, 9}, {300, 98}}) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(n);
     const Matrix J = uniform(m, n, 61), wide = uniform(2 * m, 2 * n, 62);
     const Vector r = uniform(m, 1, 63);
@@ -258,7 +260,8 @@ TEST_CASE("accumulator: rows side by side, in reverse and with gaps are the rows
 TEST_CASE("accumulator: threads share the rows, and the same count of them gives the same bits") {
   const std::pair<Index, Index> shapes[] = {{9000, 50}, {901, 160}, {2000, 30}};  // the last one is not worth it
   for (const Form form : forms) {
-    for (const auto& [m, n] : shapes) {
+    for (const auto& shape : shapes) {
+      const Index m = shape.first, n = shape.second;
       CAPTURE(m);
       const Matrix J = uniform(m, n, 71);
       const Vector r = uniform(m, 1, 72);

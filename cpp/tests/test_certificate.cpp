@@ -34,7 +34,8 @@ Matrix columns(const Matrix& A, const std::vector<Index>& kept) {
 
 TEST_CASE("certificate: unbounded rho is the length of r in the span of the columns") {
   Numbers numbers(11);
-  for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{1, 1}, {7, 1}, {12, 4}, {5, 5}, {2, 5}, {60, 10}}) {
+  for (const auto& shape : std::vector<std::pair<Index, Index>>{{1, 1}, {7, 1}, {12, 4}, {5, 5}, {2, 5}, {60, 10}}) {
+    const Index m = shape.first, n = shape.second;
     for (const Form form : forms) {
       CAPTURE(m);
       CAPTURE(n);

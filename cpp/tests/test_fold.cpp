@@ -22,7 +22,8 @@ const std::vector<std::pair<Index, Index>> shapes = {{1, 1}, {3, 1},  {4, 2},   
 
 TEST_CASE("fold: R'R = M'M, R'Z = M'F and what is left of F") {
   Numbers numbers(201);
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     CAPTURE(n);
     const Matrix M = numbers.matrix(m, n), F = numbers.matrix(m, 3);
@@ -43,7 +44,8 @@ TEST_CASE("fold: R'R = M'M, R'Z = M'F and what is left of F") {
 
 TEST_CASE("fold: Q [R; 0] = [0; M], and Q' undoes Q") {
   Numbers numbers(202);
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     CAPTURE(n);
     const Matrix M = numbers.matrix(m, n), none(m, 0);
@@ -109,7 +111,8 @@ TEST_CASE("fold: what is not a number is seen in R or Z") {
 
 TEST_CASE("fold: rows as they come, with several sides, and the triangles of two halves together") {
   Numbers numbers(206);
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     CAPTURE(n);
     const Matrix M = numbers.matrix(m, n), F = numbers.matrix(m, 2);

@@ -36,7 +36,8 @@ constexpr Kept ways[] = {Kept::own, Kept::own_transposed, Kept::borrowed_columns
 }  // namespace
 
 TEST_CASE("jacobian: the same matrix however it lies in memory") {
-  for (const auto& [m, n] : {std::pair<Index, Index>{1, 1}, {1, 4}, {5, 1}, {7, 3}, {3, 7}, {2000, 40}, {40, 3000}}) {
+  for (const auto& shape : {std::pair<Index, Index>{1, 1}, {1, 4}, {5, 1}, {7, 3}, {3, 7}, {2000, 40}, {40, 3000}}) {
+    const Index m = shape.first, n = shape.second;
     const Matrix A = samples::uniform(m, n, 1);
     const Vector s = samples::uniform(n, 1, 2), v = samples::uniform(m, 1, 3);
     const double tolerance = 1e-14 * static_cast<double>(m + n);

@@ -278,7 +278,8 @@ TEST_CASE("levenberg_marquardt: lambda after a success follows the gain ratio") 
   const Point here = point_of(Matrix::Identity(1, 1), vector({1}), vector({5}));
   const std::vector<std::pair<double, double>> rule = {{1, 0.2}, {2, 0.2},      {100, 0.2},   {0.75, 0.875},
                                                        {0.5, 1}, {0.25, 1.125}, {0.1, 1.512}, {1e-9, 2}};
-  for (const auto& [ratio, factor] : rule) {
+  for (const auto& entry : rule) {
+    const double ratio = entry.first, factor = entry.second;
     CAPTURE(ratio);
     const auto step = lm(Box::infinite(1));
     step->start(here);

@@ -61,7 +61,8 @@ Matrix whole(Numbers& numbers, Index rows, Index cols) { return (9 * numbers.mat
 
 TEST_CASE("linear: a tall system of full rank by every method") {
   Numbers numbers(81);
-  for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{1, 1}, {6, 1}, {7, 4}, {5, 5}, {80, 9}}) {
+  for (const auto& shape : std::vector<std::pair<Index, Index>>{{1, 1}, {6, 1}, {7, 4}, {5, 5}, {80, 9}}) {
+    const Index m = shape.first, n = shape.second;
     for (const LinearMethod method : all) {
       CAPTURE(m);
       CAPTURE(n);
@@ -130,7 +131,8 @@ TEST_CASE("linear: a quartic through sixteen points to fourteen digits") {
 TEST_CASE("linear: a wide system has the solution of least norm") {
   Numbers numbers(83);
   for (const LinearMethod method : minimum_norm) {
-    for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{1, 2}, {2, 5}, {6, 20}}) {
+    for (const auto& shape : std::vector<std::pair<Index, Index>>{{1, 2}, {2, 5}, {6, 20}}) {
+      const Index m = shape.first, n = shape.second;
       CAPTURE(name(method));
       CAPTURE(m);
       const Matrix A = numbers.matrix(m, n), b = numbers.matrix(m, 2);
@@ -339,7 +341,8 @@ TEST_CASE("linear: one solver, many systems of any shape") {
   Numbers numbers(96);
   LinearSolver solver({});
   LinearFit f;
-  for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{9, 4}, {3, 8}, {700, 12}, {1, 1}, {0, 2}, {5, 5}}) {
+  for (const auto& shape : std::vector<std::pair<Index, Index>>{{9, 4}, {3, 8}, {700, 12}, {1, 1}, {0, 2}, {5, 5}}) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     const Matrix A = numbers.matrix(m, n), b = numbers.matrix(m, 2);
     CHECK(solver.solve(strided(A), strided(b), f));

@@ -59,7 +59,8 @@ void check_alone(const Vector& A, const Vector& b, Index count, Index m, Index n
 TEST_CASE("linear stack: as one by one, every shape and remainder of four") {
   Numbers numbers(311);
   const std::vector<std::pair<Index, Index>> shapes = {{1, 1}, {2, 2}, {4, 2}, {9, 3}, {20, 5}, {33, 8}, {12, 9}};
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     for (const Index count : {1, 3, 4, 9}) {
       for (const Index k : {1, 2, 3}) {
         CAPTURE(m);

@@ -30,7 +30,8 @@ Matrix integers(Numbers& numbers, Index m, Index n) {
 
 TEST_CASE("long residual: exact where double precision is") {
   Numbers numbers(301);
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     CAPTURE(n);
     const Matrix A = integers(numbers, m, n);
@@ -66,7 +67,8 @@ TEST_CASE("long residual: what double precision loses is kept") {
 
 TEST_CASE("long residual: low parts of s, x and w count, scales multiply columns") {
   Numbers numbers(303);
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     CAPTURE(n);
     const Matrix A = integers(numbers, m, n);
@@ -95,7 +97,8 @@ TEST_CASE("long residual: low parts of s, x and w count, scales multiply columns
 
 TEST_CASE("long residual: subtract takes A x away") {
   Numbers numbers(304);
-  for (const auto& [m, n] : shapes) {
+  for (const auto& shape : shapes) {
+    const Index m = shape.first, n = shape.second;
     CAPTURE(m);
     CAPTURE(n);
     const Matrix A = integers(numbers, m, n);

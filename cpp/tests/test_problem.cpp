@@ -171,7 +171,8 @@ TEST_CASE("problem: rows that are handed on are finite") {
 TEST_CASE("problem: the reduced rows equal a reduction in higher precision") {
   Numbers numbers(3);
   Host host;
-  for (const auto& [m, n] : std::vector<std::pair<Index, Index>>{{1, 1}, {5, 1}, {1, 4}, {3, 5}, {4, 4}, {200, 6}}) {
+  for (const auto& shape : std::vector<std::pair<Index, Index>>{{1, 1}, {5, 1}, {1, 4}, {3, 5}, {4, 4}, {200, 6}}) {
+    const Index m = shape.first, n = shape.second;
     const Matrix A = numbers.matrix(m, n);
     const Vector r = 3 * numbers.vector(m);
     const LongMatrix J = A.cast<long double>(), H = J.transpose() * J, g = J.transpose() * r.cast<long double>();

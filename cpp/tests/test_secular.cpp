@@ -58,7 +58,6 @@ class Reluctant final : public Subproblem {
   double slope(const Vector& p) override { return inner_->slope(p); }
   bool back_solve(const Vector& h, Vector& q) override { return inner_->back_solve(h, q); }
   Index rank() const override { return inner_->rank(); }
-  Form wants() const override { return inner_->wants(); }
   int solves = 0;
 
  private:

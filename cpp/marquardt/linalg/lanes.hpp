@@ -10,7 +10,24 @@
 
 namespace marquardt {
 
-#if defined(__GNUC__)
+#if defined(__clang__)
+// Clang takes whatever a reference to a vector type names for aligned to its size; a packed structure keeps its word.
+struct __attribute__((packed, aligned(8), may_alias)) Lanes {
+  typedef double Four __attribute__((vector_size(32)));
+  Four of;
+#define MARQUARDT_LANES [[gnu::always_inline]]
+  MARQUARDT_LANES double operator[](std::ptrdiff_t i) const { return of[i]; }
+  MARQUARDT_LANES Lanes operator*(double w) const { return {of * w}; }
+  MARQUARDT_LANES Lanes operator*(const Lanes& o) const { return {of * o.of}; }
+  MARQUARDT_LANES Lanes operator/(const Lanes& o) const { return {of / o.of}; }
+  MARQUARDT_LANES Lanes operator+(const Lanes& o) const { return {of + o.of}; }
+  MARQUARDT_LANES Lanes operator-(const Lanes& o) const { return {of - o.of}; }
+  MARQUARDT_LANES Lanes operator-() const { return {-of}; }
+  MARQUARDT_LANES void operator+=(const Lanes& o) { of = of + o.of; }
+  MARQUARDT_LANES void operator-=(const Lanes& o) { of = of - o.of; }
+#undef MARQUARDT_LANES
+};
+#elif defined(__GNUC__)
 typedef double Lanes __attribute__((vector_size(32), aligned(8), may_alias));  // at any double's address
 #else
 struct Lanes {

@@ -108,7 +108,7 @@ template <int Q>
 // The measure that LinearSolver has for small triangles.
 [[gnu::always_inline]] inline void estimate_condition(const Quartet& q) {
   const Index n = q.s.n;
-  Lanes sum, least;
+  Lanes sum;
   spread(-static_cast<double>(n - 1), sum);
   for (Index j = 0; j < n; ++j) {
     double* x = q.inverse + width * n * j;
@@ -125,9 +125,9 @@ template <int Q>
       sum += s * s;
     }
   }
-  spread(1, least);
+  double least[width];
   for (int l = 0; l < width; ++l) least[l] = sum[l] < 1 ? 1 : sum[l];  // NaN stays
-  root(least, lanes_at(q.condition));
+  root(lanes_at(least), lanes_at(q.condition));
 }
 
 // x = R^-1 x and x = R^-T x
@@ -195,7 +195,7 @@ constexpr double anchoring = 8;
 
 // True if no lane gains by another step.
 [[gnu::always_inline]] inline bool take_step(const Quartet& q) {
-  Lanes change{};
+  double change[width] = {};
   for (Index j = 0; j < q.s.n; ++j) {
     Lanes &x = lanes_at(q.x + width * j), &low = lanes_at(q.x_low + width * j);
     const Lanes& step = lanes_at(q.step + width * j);
