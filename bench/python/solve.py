@@ -1,4 +1,4 @@
-"""Times whole solves, this library's and SciPy's, side by side in one process.
+"""Times whole solves, this library's, SciPy's and (with pyceres) Ceres's, side by side in one process.
 
 Every solver gets the same residual, the same exact Jacobian, the same start and the tolerance 1e-8 in each
 of its tests. Beside each solve stands the cost of its callbacks alone: the same numbers of residual and
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.metadata
 import json
 import os
 import platform
@@ -26,6 +27,11 @@ from interleave import Timing, duration, interleave
 from scipy import optimize
 
 import marquardt
+
+try:
+    import pyceres
+except ImportError:  # left out
+    pyceres = None
 
 TOLERANCE = 1e-8
 PEER = "scipy least_squares trf"  # what most users of Python call: ratios refer to it
@@ -192,6 +198,36 @@ def _leastsq(problem: Problem) -> Any:
     return optimize.OptimizeResult(x=x, success=flag in (1, 2, 3, 4))
 
 
+def _ceres(linear_solver: str) -> Solver:
+    class Cost(pyceres.CostFunction):
+        def __init__(self, problem: Problem) -> None:
+            super().__init__()
+            self._problem = problem
+            self.set_num_residuals(problem.residual(problem.x0).size)
+            self.set_parameter_block_sizes([problem.x0.size])
+
+        def Evaluate(self, parameters: Any, residuals: np.ndarray, jacobians: Any) -> bool:  # noqa: N802
+            x = np.array(parameters[0])
+            residuals[:] = self._problem.residual(x)
+            if jacobians is not None:
+                jacobians[0][:] = self._problem.jacobian(x).ravel()
+            return True
+
+    def solve(problem: Problem) -> Any:
+        options = pyceres.SolverOptions()
+        options.linear_solver_type = getattr(pyceres.LinearSolverType, linear_solver)
+        options.function_tolerance = options.gradient_tolerance = options.parameter_tolerance = TOLERANCE
+        options.max_num_iterations = 500
+        options.num_threads = 1
+        options.logging_type = pyceres.LoggingType.SILENT
+        x, blocks, summary = problem.x0.copy(), pyceres.Problem(), pyceres.SolverSummary()
+        blocks.add_residual_block(Cost(problem), None, [x])
+        pyceres.solve(options, blocks, summary)
+        return optimize.OptimizeResult(x=x, success=summary.termination_type == pyceres.TerminationType.CONVERGENCE)
+
+    return solve
+
+
 SOLVERS: dict[str, Solver] = {
     "marquardt least_squares": _plain,
     "marquardt lm_solve": _lm_solve,
@@ -204,6 +240,9 @@ SOLVERS: dict[str, Solver] = {
     "scipy least_squares trf": _least_squares("trf"),
     "scipy least_squares dogbox": _least_squares("dogbox"),
 }
+if pyceres is not None:
+    SOLVERS["ceres normal cholesky"] = _ceres("DENSE_NORMAL_CHOLESKY")
+    SOLVERS["ceres qr"] = _ceres("DENSE_QR")
 
 
 # --- measuring ----------------------------------------------------------------------------------------------
@@ -273,6 +312,7 @@ def environment() -> dict[str, str]:
         "marquardt": marquardt.__version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
+        **({} if pyceres is None else {"pyceres": importlib.metadata.version("pyceres")}),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
