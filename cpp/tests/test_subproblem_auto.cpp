@@ -38,6 +38,14 @@ double smallest_scaled(Matrix J) {
 
 const Vector no_curvature(Index n) { return Vector::Zero(n); }
 
+Reduced reduced(SafeRows&& safe_rows, const Matrix& J, const Vector& r) {
+  Reduced rows;
+  safe_rows.reduce(strided(J), r, rows);
+  return rows;
+}
+
+Reduced reduced(SafeRows& safe_rows, const Matrix& J, const Vector& r) { return reduced(std::move(safe_rows), J, r); }
+
 }  // namespace
 
 TEST_CASE("scaled sigma: from above, and within a factor 3, in either form and any units") {
@@ -83,25 +91,70 @@ TEST_CASE("safe rows: Gram rows down to the limit, a triangle below it, and Gram
   const Vector r = uniform(m, 1, 4);
   const auto with = [&](double sigma) { return nearly_dependent(m, n, sigma, 5); };
   SafeRows rows(n);
-  CHECK(rows.reduce(with(0.3), r).form == Form::gram);
-  CHECK(rows.reduce(with(4 * least_sigma), r).form == Form::gram);
-  CHECK(rows.reduce(with(least_sigma / 4), r).form == Form::triangle);
-  CHECK(rows.reduce(with(3 * least_sigma), r).form == Form::triangle);   // safe, but not clearly
-  CHECK(rows.reduce(with(40 * least_sigma), r).form == Form::triangle);  // clearly: from the next point on
-  CHECK(rows.reduce(with(40 * least_sigma), r).form == Form::gram);
-  CHECK(rows.reduce(with(3 * least_sigma), r).form == Form::gram);
+  CHECK(reduced(rows, with(0.3), r).form == Form::gram);
+  CHECK(reduced(rows, with(4 * least_sigma), r).form == Form::gram);
+  CHECK(reduced(rows, with(least_sigma / 4), r).form == Form::triangle);
+  CHECK(reduced(rows, with(3 * least_sigma), r).form == Form::triangle);   // safe, but not clearly
+  CHECK(reduced(rows, with(40 * least_sigma), r).form == Form::triangle);  // clearly: from the next point on
+  CHECK(reduced(rows, with(40 * least_sigma), r).form == Form::gram);
+  CHECK(reduced(rows, with(3 * least_sigma), r).form == Form::gram);
 }
 
 TEST_CASE("safe rows: what no Gram matrix can hold is a triangle") {
   const Vector r = uniform(6, 1, 6);
   Matrix J = uniform(6, 3, 7);
-  CHECK(SafeRows(3).reduce(J, r).form == Form::gram);
-  CHECK(SafeRows(3).reduce(J.topRows(2), r.head(2)).form == Form::triangle);
-  CHECK(SafeRows(3).reduce(J * 1e160, r).form == Form::triangle);
-  CHECK(SafeRows(3).reduce(J * 1e-170, r).form == Form::triangle);
-  CHECK(SafeRows(3).reduce(J * Vector{{1e100, 1, 1e-100}}.asDiagonal(), r).form == Form::gram);
+  CHECK(reduced(SafeRows(3), J, r).form == Form::gram);
+  CHECK(reduced(SafeRows(3), J.topRows(2), r.head(2)).form == Form::triangle);
+  CHECK(reduced(SafeRows(3), J * 1e160, r).form == Form::triangle);
+  CHECK(reduced(SafeRows(3), J * 1e-170, r).form == Form::triangle);
+  CHECK(reduced(SafeRows(3), J * Vector{{1e100, 1, 1e-100}}.asDiagonal(), r).form == Form::gram);
   J.col(2).setZero();
-  CHECK(SafeRows(3).reduce(J, r).form == Form::triangle);
+  CHECK(reduced(SafeRows(3), J, r).form == Form::triangle);
+}
+
+TEST_CASE("safe rows: bring sigma and the factor of J'J along") {
+  const Index m = 15, n = 6;
+  Matrix J = nearly_dependent(m, n, 1e-2, 22);
+  for (Index j = 0; j < n; ++j) J.col(j) *= std::pow(10.0, 2 * static_cast<double>(j) - 5);
+  const Vector r = uniform(m, 1, 23);
+  const Reduced rows = reduced(SafeRows(n), J, r);
+  REQUIRE(rows.form == Form::gram);
+  const Reduced plain = samples::reduce(Form::gram, J, r);
+  CHECK(plain.sigma < 0);
+  ScaledSigma sigma;
+  CHECK(rows.sigma == sigma(plain));
+  const Matrix factor = rows.column_norms.asDiagonal() * Matrix(rows.L.triangularView<Eigen::Lower>());
+  const Matrix difference =
+      (factor * factor.transpose() - rows.H).cwiseQuotient(rows.column_norms * rows.column_norms.transpose());
+  CHECK(difference.cwiseAbs().maxCoeff() < 1e-14);
+}
+
+TEST_CASE("automatic: a step by the factor that the rows bring is that without it, in any scaling, held or damped") {
+  const Index m = 15, n = 6;
+  const Matrix J = nearly_dependent(m, n, 1e-3, 24);
+  const Vector r = uniform(m, 1, 25);
+  const Reduced rows = reduced(SafeRows(n), J, r), plain = samples::reduce(Form::gram, J, r);
+  for (const bool holds : {false, true}) {
+    Vector d = uniform(n, 1, 26).cwiseAbs(), C = no_curvature(n);
+    if (holds) {
+      d[2] = 0;
+      C[2] = 1;
+    }
+    Model with, without;
+    with.set(rows, d, C);
+    without.set(plain, d, C);
+    const auto one = make_subproblem(SubproblemKind::automatic), other = make_subproblem(SubproblemKind::automatic);
+    one->factor(with);
+    other->factor(without);
+    Vector p, q;
+    for (const double alpha : {0.0, 1e-3, 0.0}) {
+      REQUIRE(one->solve(alpha, p));
+      REQUIRE(other->solve(alpha, q));
+      CHECK((p - q).norm() <= 1e-9 * q.norm());
+      CHECK(one->slope(p) == doctest::Approx(other->slope(q)).epsilon(1e-8));
+    }
+    CHECK(one->rank() == n);
+  }
 }
 
 TEST_CASE("automatic: at the limit of Gram rows a step keeps five digits, damped or not") {
@@ -109,10 +162,10 @@ TEST_CASE("automatic: at the limit of Gram rows a step keeps five digits, damped
   const Matrix J = nearly_dependent(m, n, 2 * least_sigma, 8);
   const Vector r = uniform(m, 1, 9);
   SafeRows rows(n);
-  const Reduced& reduced = rows.reduce(J, r);
-  REQUIRE(reduced.form == Form::gram);
+  const Reduced safe = reduced(rows, J, r);
+  REQUIRE(safe.form == Form::gram);
   Model model;
-  model.set(reduced, Vector::Ones(n), no_curvature(n));
+  model.set(safe, Vector::Ones(n), no_curvature(n));
   const auto automatic = make_subproblem(SubproblemKind::automatic);
   automatic->factor(model);
   CHECK(automatic->rank() == n);
@@ -215,12 +268,14 @@ TEST_CASE("automatic: nothing is allocated after the first points, whichever for
   const Vector r = uniform(m, 1, 18), d = Vector::Ones(n), C = Vector::Zero(n);
   const Matrix safe = uniform(m, n, 19), steep = samples::with_singular_values(m, samples::spread(n, 1e7), 20),
                deficient = samples::with_singular_values(m, samples::spread(n, 1e16), 21);
-  SafeRows rows(n);
+  SafeRows safe_rows(n);
+  Reduced rows;
   Model model;
   const auto automatic = make_subproblem(SubproblemKind::automatic);
   Vector p;
   const auto visit = [&](const Matrix& J) {
-    model.set(rows.reduce(J, r), d, C);
+    safe_rows.reduce(strided(J), r, rows);
+    model.set(rows, d, C);
     automatic->factor(model);
     for (const double alpha : {0.0, 0.1}) {
       CHECK(automatic->solve(alpha, p));

@@ -28,6 +28,10 @@ struct Reduced {
   Vector g;             // J'r
   Vector column_norms;  // ||J_j||, exact to rounding also in Gram form
   double rr = 0;        // r'r
+
+  // What is found out where the form is chosen (safe_rows.hpp): else sigma is negative, and L says nothing.
+  double sigma = -1;  // the smallest singular value of J with its columns scaled to length 1, estimated
+  Matrix L;           // J'J = diag(column_norms) L L' diag(column_norms), L lower triangular; where sigma > 0
 };
 
 class Accumulator {

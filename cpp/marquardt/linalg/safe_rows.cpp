@@ -19,35 +19,39 @@ constexpr double clearly_safe = 10 * least_sigma;
 }  // namespace
 
 // False if there is none: a zero or overflowing column, a pivot that vanishes.
-bool ScaledSigma::scaled_factor(const Reduced& rows) {
+bool ScaledSigma::scaled_factor(const Reduced& rows, Matrix& L) {
   const Vector& norms = rows.column_norms;
   const Index n = norms.size();
   if (!(norms.minCoeff() > 0) || !norms.allFinite()) return false;
-  L_.resize(n, n);
+  L.resize(n, n);
   inverse_norms_ = norms.cwiseInverse();
   if (rows.form == Form::triangle) {
-    L_.noalias() = inverse_norms_.asDiagonal() * rows.R.transpose();
-    return (L_.diagonal().array() != 0).all() && L_.allFinite();
+    L.noalias() = inverse_norms_.asDiagonal() * rows.R.transpose();
+    return (L.diagonal().array() != 0).all() && L.allFinite();
   }
   for (Index j = 0; j < n; ++j) {
-    L_.col(j).tail(n - j) = inverse_norms_[j] * rows.H.col(j).tail(n - j).cwiseProduct(inverse_norms_.tail(n - j));
+    L.col(j).tail(n - j) = inverse_norms_[j] * rows.H.col(j).tail(n - j).cwiseProduct(inverse_norms_.tail(n - j));
   }
   least_.setZero(n);
-  return cholesky(L_, least_.data()) && L_.diagonal().allFinite();
+  return cholesky(L, least_.data()) && L.diagonal().allFinite();
 }
 
-double ScaledSigma::operator()(const Reduced& rows) {
-  if (rows.rows < rows.column_norms.size() || !scaled_factor(rows)) return 0;
-  solve_growing(L_, y_);
-  solve_lower_transposed(L_, y_);
+double ScaledSigma::estimate(const Reduced& rows, Matrix& L) {
+  if (rows.rows < rows.column_norms.size() || !scaled_factor(rows, L)) return 0;
+  solve_growing(L, y_);
+  solve_lower_transposed(L, y_);
   const double length = safe_norm(y_);
   if (!std::isfinite(length)) return 0;
   z_ = y_ / length;
-  solve_lower(L_, z_);
-  solve_lower_transposed(L_, z_);
+  solve_lower(L, z_);
+  solve_lower_transposed(L, z_);
   const double inverse = safe_norm(z_);
   return std::isfinite(inverse) ? std::min(1.0, 1 / std::sqrt(inverse)) : 0;
 }
+
+double ScaledSigma::operator()(const Reduced& rows) { return rows.sigma >= 0 ? rows.sigma : estimate(rows, L_); }
+
+void ScaledSigma::fill(Reduced& rows) { rows.sigma = estimate(rows, rows.L); }
 
 void SafeRows::use_threads(Index threads) {
   gram_.use_threads(threads);
@@ -59,14 +63,22 @@ Accumulator& SafeRows::triangle() {
   return *triangle_;
 }
 
-const Reduced& SafeRows::reduce(const StridedView& J, const VectorView& r) {
+// Keeps the memory of L.
+void SafeRows::take(const Reduced& reduced, Reduced& rows) {
+  Matrix L;
+  L.swap(rows.L);
+  rows = reduced;
+  rows.L.swap(L);
+  sigma_.fill(rows);
+}
+
+void SafeRows::reduce(const StridedView& J, const VectorView& r, Reduced& rows) {
   if (!triangle_first_ && J.rows() >= J.cols()) {
-    const Reduced& rows = gram_.reduce(J, r);
-    if (rows.g.allFinite() && sigma_(rows) >= least_sigma) return rows;
+    take(gram_.reduce(J, r), rows);
+    if (rows.g.allFinite() && rows.sigma >= least_sigma) return;
   }
-  const Reduced& rows = triangle().reduce(J, r);
-  triangle_first_ = !(sigma_(rows) >= clearly_safe);
-  return rows;
+  take(triangle().reduce(J, r), rows);
+  triangle_first_ = !(rows.sigma >= clearly_safe);
 }
 
 }  // namespace marquardt

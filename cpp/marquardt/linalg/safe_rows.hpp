@@ -22,12 +22,14 @@ constexpr double least_sigma = 1e-5;
 // matrix that is not numerically positive definite, and entries that are not finite give 0.
 class ScaledSigma {
  public:
-  double operator()(const Reduced& rows);
+  double operator()(const Reduced& rows);  // at once where rows say so themselves
+  void fill(Reduced& rows);                // their sigma and L
 
  private:
-  bool scaled_factor(const Reduced& rows);
+  double estimate(const Reduced& rows, Matrix& L);
+  bool scaled_factor(const Reduced& rows, Matrix& L);
 
-  Matrix L_;  // lower triangular with rows of length 1
+  Matrix L_;  // where rows have none; like theirs it has rows of length 1
   Vector inverse_norms_, least_, y_, z_;
 };
 
@@ -37,13 +39,13 @@ class SafeRows {
 
   void use_threads(Index threads);
 
-  // The rows of one point, in the form that is safe there; valid until the next call. r is finite; if J
-  // is not, the norms of its columns are not either.
-  const Reduced& reduce(const StridedView& J, const VectorView& r);
-  const Reduced& reduce(const MatrixView& J, const VectorView& r) { return reduce(strided(J), r); }
+  // The rows of one point, in the form that is safe there, with their sigma and L. r is finite; if J is not, the norms
+  // of its columns are not either.
+  void reduce(const StridedView& J, const VectorView& r, Reduced& rows);
 
  private:
   Accumulator& triangle();
+  void take(const Reduced& reduced, Reduced& rows);
 
   Accumulator gram_;
   std::optional<Accumulator> triangle_;  // made where one is needed first

@@ -7,10 +7,12 @@
 // a system, and one that is not positive definite to rounding, goes to the rank-revealing QR subproblem, which works on
 // the rows' own triangle when they have one (full accuracy again) and on a semidefinite root of B + C otherwise; its
 // step is of minimum norm at alpha = 0 and never NaN. The thousandth keeps ||p(alpha)|| continuous, well within the 1 %
-// of a trust-region search, where alpha passes from one to the other.
+// of a trust-region search, where alpha passes from one to the other. Rows that were found safe for normal equations
+// bring the factor for alpha = 0 along (safe_rows.hpp).
 // References: More & Sorensen (1983), Computing a trust region step, section 3; Higham, Accuracy and Stability, 10.1.
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 #include "marquardt/linalg/cholesky.hpp"
 #include "marquardt/linalg/safe_norm.hpp"
@@ -26,21 +28,14 @@ class Cholesky final : public Subproblem {
  public:
   void factor(const Model& model) override {
     model_ = &model;
-    fallback_ready_ = fell_back_ = false;
-    const Index n = model.size();
-    model.matrix(B_);
-    L_.resize(n, n);
-    least_.resize(n);
-    q_.resize(n);
+    fallback_ready_ = fell_back_ = formed_ = false;
+    L_.resize(model.size(), model.size());
   }
 
   bool solve(double alpha, Vector& p_hat) override {
     assert(model_ && alpha >= 0);
     fell_back_ = false;
-    L_ = B_;
-    L_.diagonal().array() += alpha;
-    least_ = lost * static_cast<double>(L_.rows()) * L_.diagonal();
-    if (cholesky(L_, least_.data())) {
+    if ((alpha == 0 && take_factor()) || find_factor(alpha)) {
       p_hat = -model_->gradient();
       solve_in_place(p_hat);
       if (p_hat.allFinite()) return true;
@@ -70,6 +65,25 @@ class Cholesky final : public Subproblem {
   Index rank() const override { return fallback().rank(); }
 
  private:
+  // The factor that the rows brought along, if they did and it is what is asked for.
+  bool take_factor() {
+    const Reduced& rows = model_->rows();
+    const bool known = rows.form == Form::gram && rows.sigma > 0;
+    if (!known || model_->has_curvature() || !(model_->d().array() > 0).all()) return false;
+    scale_ = model_->d().cwiseProduct(rows.column_norms);
+    const Index n = L_.cols();
+    for (Index j = 0; j < n; ++j) L_.col(j).tail(n - j) = scale_.tail(n - j).cwiseProduct(rows.L.col(j).tail(n - j));
+    return true;
+  }
+
+  bool find_factor(double alpha) {
+    if (!std::exchange(formed_, true)) model_->matrix(B_);
+    L_ = B_;
+    L_.diagonal().array() += alpha;
+    least_ = lost * static_cast<double>(L_.rows()) * L_.diagonal();
+    return cholesky(L_, least_.data());
+  }
+
   void solve_in_place(Vector& y) const {
     solve_lower(L_, y);
     solve_lower_transposed(L_, y);
@@ -84,7 +98,8 @@ class Cholesky final : public Subproblem {
 
   const Model* model_ = nullptr;
   Matrix B_, L_;  // only the lower half of L_ counts
-  Vector least_, q_;
+  Vector least_, scale_, q_;
+  bool formed_ = false;     // B_ is that of the present model
   bool fell_back_ = false;  // the last solve was the fallback's
   mutable std::unique_ptr<Subproblem> fallback_;
   mutable bool fallback_ready_ = false;  // it has factored the present model

@@ -92,7 +92,7 @@ bool Problem::linearise(const Value& value, Point& at) {
     at.J.scale_rows(slopes_);
     at.raw = value.raw;
   }
-  at.rows = reduce(at.J.view(), value.r);
+  reduce(at.J.view(), value.r, at.rows);
   if (!finite(at.rows)) return false;
   at.x = value.x;
   at.r = value.r;
@@ -103,8 +103,12 @@ bool Problem::linearise(const Value& value, Point& at) {
   return true;
 }
 
-const Reduced& Problem::reduce(const StridedView& J, const Vector& r) {
-  return std::visit([&](auto& rows) -> const Reduced& { return rows.reduce(J, r); }, rows_);
+void Problem::reduce(const StridedView& J, const Vector& r, Reduced& rows) {
+  if (auto* safe_rows = std::get_if<SafeRows>(&rows_)) {
+    safe_rows->reduce(J, r, rows);
+  } else {
+    rows = std::get<Accumulator>(rows_).reduce(J, r);
+  }
 }
 
 double cost_fall(const Value& a, const Value& b) {

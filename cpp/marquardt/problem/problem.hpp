@@ -65,7 +65,7 @@ class Problem {
 
   Problem(Residual& residual, Index n, Form form, Rows rows, Host& host, Loss loss);
   static Rows rows_for(SubproblemKind kind, Index n);
-  const Reduced& reduce(const StridedView& J, const Vector& r);
+  void reduce(const StridedView& J, const Vector& r, Reduced& rows);
 
   Residual& residual_;
   Loss loss_;
