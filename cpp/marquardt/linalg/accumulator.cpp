@@ -76,6 +76,20 @@ StridedView as_column(const VectorView& r) { return {r.data(), r.size(), 1, {r.s
 
 }  // namespace
 
+void copy(const Reduced& from, Reduced& to) {
+  to.form = from.form;
+  to.rows = from.rows;
+  if (from.form == Form::triangle) {
+    to.R = from.R;
+    to.z = from.z;
+  } else {
+    to.H = from.H;
+  }
+  to.g = from.g;
+  to.column_norms = from.column_norms;
+  to.rr = from.rr;
+}
+
 Accumulator::Accumulator(Form form, Index n, Index threads)
     : n_(n), threads_(threads), norms_(Vector::Zero(n + 1)), workers_(1) {
   assert(n > 0 && threads > 0);

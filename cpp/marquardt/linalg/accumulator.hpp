@@ -34,6 +34,9 @@ struct Reduced {
   Matrix L;           // J'J = diag(column_norms) L L' diag(column_norms), L lower triangular; where sigma > 0
 };
 
+// All but sigma and L. What `to` has of the other form stays as it is, for a point that may want its memory again.
+void copy(const Reduced& from, Reduced& to);
+
 class Accumulator {
  public:
   // With more than one thread, rows that take over about 3 ms are split among as many, which adds a few rows of

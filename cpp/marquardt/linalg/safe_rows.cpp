@@ -59,25 +59,18 @@ void SafeRows::use_threads(Index threads) {
 }
 
 Accumulator& SafeRows::triangle() {
-  if (!triangle_) triangle_.emplace(Form::triangle, gram_.parameters(), gram_.threads());
+  if (!triangle_) triangle_ = std::make_unique<Accumulator>(Form::triangle, gram_.parameters(), gram_.threads());
   return *triangle_;
-}
-
-// Keeps the memory of L.
-void SafeRows::take(const Reduced& reduced, Reduced& rows) {
-  Matrix L;
-  L.swap(rows.L);
-  rows = reduced;
-  rows.L.swap(L);
-  sigma_.fill(rows);
 }
 
 void SafeRows::reduce(const StridedView& J, const VectorView& r, Reduced& rows) {
   if (!triangle_first_ && J.rows() >= J.cols()) {
-    take(gram_.reduce(J, r), rows);
+    copy(gram_.reduce(J, r), rows);
+    sigma_.fill(rows);
     if (rows.g.allFinite() && rows.sigma >= least_sigma) return;
   }
-  take(triangle().reduce(J, r), rows);
+  copy(triangle().reduce(J, r), rows);
+  sigma_.fill(rows);
   triangle_first_ = !(rows.sigma >= clearly_safe);
 }
 

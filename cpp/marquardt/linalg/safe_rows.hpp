@@ -8,7 +8,7 @@
 // Hence one rule, asked at each point and nowhere else: Gram rows as long as sigma >= least_sigma.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "marquardt/linalg/accumulator.hpp"
 
@@ -45,10 +45,9 @@ class SafeRows {
 
  private:
   Accumulator& triangle();
-  void take(const Reduced& reduced, Reduced& rows);
 
   Accumulator gram_;
-  std::optional<Accumulator> triangle_;  // made where one is needed first
+  std::unique_ptr<Accumulator> triangle_;  // made where one is needed first
   ScaledSigma sigma_;
   bool triangle_first_ = false;  // so it was needed at the last point
 };

@@ -30,7 +30,8 @@ class Stopwatch {
 
 // Whether J was finite, and its products did not overflow: an entry that is not finite is in the norm of its column.
 bool finite(const Reduced& rows) {
-  return rows.column_norms.allFinite() && rows.g.allFinite() && rows.H.allFinite() && rows.R.allFinite();
+  const Matrix& square = rows.form == Form::triangle ? rows.R : rows.H;
+  return rows.column_norms.allFinite() && rows.g.allFinite() && square.allFinite();
 }
 
 }  // namespace
