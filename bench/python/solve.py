@@ -44,6 +44,7 @@ class Problem:
     """A residual with its Jacobian and start."""
 
     name: str
+    m: int
     residual: Function
     jacobian: Function
     x0: np.ndarray
@@ -88,7 +89,7 @@ def rosenbrock() -> Problem:
     def jacobian(x: np.ndarray) -> np.ndarray:
         return np.array([[-20 * x[0], 10.0], [-1.0, 0.0]])
 
-    return Problem("rosenbrock", residual, jacobian, np.array([-1.2, 1.0]))
+    return Problem("rosenbrock", 2, residual, jacobian, np.array([-1.2, 1.0]))
 
 
 def curve() -> Problem:
@@ -103,7 +104,7 @@ def curve() -> Problem:
         e = np.exp(-x[1] * t)
         return np.stack([e, -x[0] * t * e, np.ones_like(t)], axis=1)
 
-    return Problem("curve", residual, jacobian, np.array([1.0, 1.0, 0.0]))
+    return Problem("curve", t.size, residual, jacobian, np.array([1.0, 1.0, 0.0]))
 
 
 def large() -> Problem:
@@ -131,7 +132,7 @@ def _bent_plane(name: str, m: int, n: int) -> Problem:
     def jacobian(x: np.ndarray) -> np.ndarray:
         return A * (1 + 0.2 * (A @ x))[:, None]
 
-    return Problem(name, residual, jacobian, np.zeros(n))
+    return Problem(name, m, residual, jacobian, np.zeros(n))
 
 
 PROBLEMS = {make.__name__: make for make in (rosenbrock, curve, large, wide)}
@@ -203,7 +204,7 @@ def _ceres(linear_solver: str) -> Solver:
         def __init__(self, problem: Problem) -> None:
             super().__init__()
             self._problem = problem
-            self.set_num_residuals(problem.residual(problem.x0).size)
+            self.set_num_residuals(problem.m)
             self.set_parameter_block_sizes([problem.x0.size])
 
         def Evaluate(self, parameters: Any, residuals: np.ndarray, jacobians: Any) -> bool:  # noqa: N802
@@ -354,9 +355,11 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[Row] = []
     for name in arguments.problem or PROBLEMS:
         problem = PROBLEMS[name]()
-        m, n = problem.jacobian(problem.x0).shape
         found = measure(problem, arguments.rounds, arguments.budget)
-        print(f"{name}: m = {m}, n = {n}, {found[0].solve.rounds} rounds\n{table(found)}\n", flush=True)
+        print(
+            f"{name}: m = {problem.m}, n = {problem.x0.size}, {found[0].solve.rounds} rounds\n{table(found)}\n",
+            flush=True,
+        )
         rows += found
     if arguments.json:
         document = {"environment": environment(), "rows": [dataclasses.asdict(row) for row in rows]}

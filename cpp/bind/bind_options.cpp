@@ -39,7 +39,7 @@ const Field& field_of(std::string_view name) {
   return *found;
 }
 
-// In memory of the key's; pybind11 would see to that by a container of its own.
+// A view of the key's own letters, as long as the key lives: a cast would allocate to keep it alive.
 std::string_view name_in(const py::handle& key) {
   Py_ssize_t size = 0;
   const char* letters = PyUnicode_AsUTF8AndSize(key.ptr(), &size);

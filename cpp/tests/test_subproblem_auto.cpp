@@ -38,13 +38,12 @@ double smallest_scaled(Matrix J) {
 
 const Vector no_curvature(Index n) { return Vector::Zero(n); }
 
-Reduced reduced(SafeRows&& safe_rows, const Matrix& J, const Vector& r) {
+template <class Rows>  // SafeRows, kept or not
+Reduced reduced(Rows&& safe_rows, const Matrix& J, const Vector& r) {
   Reduced rows;
   safe_rows.reduce(strided(J), r, rows);
   return rows;
 }
-
-Reduced reduced(SafeRows& safe_rows, const Matrix& J, const Vector& r) { return reduced(std::move(safe_rows), J, r); }
 
 }  // namespace
 
